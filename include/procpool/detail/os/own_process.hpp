@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The threads of this process, and its children: its own and those that it adopted.
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <cstddef>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <procpool/detail/os/read_file.hpp>
+
+namespace procpool::detail {
+
+/// As /proc/self/task/<tid>/children lists them (proc(5)); empty where /proc does not tell.
+[[nodiscard]] inline std::vector<pid_t> children_of_this_process() {
+  std::vector<pid_t> children;
+  pid_t pid = 0;
+  for (const char c : read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children")) {
+    if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
+      pid = pid * 10 + (c - '0');
+    } else if (pid != 0) {
+      children.push_back(pid);
+      pid = 0;
+    }
+  }
+  return children;
+}
+
+/// The threads of this process; 1 where /proc does not tell.
+[[nodiscard]] inline std::size_t threads_of_this_process() {
+  const std::string status = read_file("/proc/self/status");
+  const std::size_t line = status.find("\nThreads:");
+  if (line == std::string::npos) return 1;
+  return static_cast<std::size_t>(std::strtoul(status.c_str() + line + 9, nullptr, 10));
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Standard output and error across a fork: written out before it, so that no text appears twice.
+
+#include <stdio.h>
+#include <stdio_ext.h>
+
+#include <ext/stdio_sync_filebuf.h>
+
+#include <iostream>
+#include <typeinfo>
+
+namespace procpool::detail {
+
+/// True if std::cout keeps text of its own, after `std::ios::sync_with_stdio(false)`.
+[[nodiscard]] inline bool cout_has_its_own_buffer() noexcept {
+  const std::streambuf* buffer = std::cout.rdbuf();
+  return buffer != nullptr && typeid(*buffer) != typeid(__gnu_cxx::stdio_sync_filebuf<char>);
+}
+
+/// Writes out what stdout, stderr and std::cout hold. Never all streams: `fflush(nullptr)` deadlocks while another
+/// thread reads stdin.
+inline void flush_standard_streams() noexcept {
+  try {
+    if (cout_has_its_own_buffer()) std::cout.flush();
+  } catch (...) {  // The user asked std::cout for exceptions; a full disk is not ours to report here.
+  }
+  if (::__fpending(stdout) > 0) ::fflush(stdout);
+  if (::__fpending(stderr) > 0) ::fflush(stderr);
+}
+
+/// Forgets, in a child, text that another thread of the parent had written after the flush.
+inline void purge_standard_streams() noexcept {
+  ::__fpurge(stdout);
+  ::__fpurge(stderr);
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Texts of errors, put together from pieces.
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace procpool::detail {
+
+/// A piece of a message: a text or a whole number.
+class MessagePart {
+ public:
+  MessagePart(const char* text) : text_(text) {}
+  MessagePart(std::string_view text) : text_(text) {}
+  MessagePart(const std::string& text) : text_(text) {}
+  template <std::integral Number>
+  MessagePart(Number number) : number_(static_cast<long long>(number)), is_number_(true) {}
+
+  void append_to(std::string& message) const;
+
+ private:
+  std::string_view text_ = {};
+  long long number_ = 0;
+  bool is_number_ = false;
+};
+
+/// The pieces, one after another. One function for all messages, kept out of line: the same done with `+` is inlined a
+/// dozen times per message, and everyone who includes the library waits for it.
+[[nodiscard, gnu::cold]] std::string message(std::initializer_list<MessagePart> parts);
+
+[[gnu::cold]] inline void MessagePart::append_to(std::string& message) const {
+  if (is_number_) {
+    message.append(std::to_string(number_));
+  } else {
+    message.append(text_);
+  }
+}
+
+inline std::string message(std::initializer_list<MessagePart> parts) {
+  std::string whole;
+  for (const MessagePart& part : parts) part.append_to(whole);
+  return whole;
+}
+
+}  // namespace procpool::detail
