@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A block of shared memory that goes back to its allocator by itself.
+
+#include <cstddef>
+#include <utility>
+
+#include <procpool/detail/memory/block_allocator.hpp>
+
+namespace procpool::detail {
+
+class SharedBlock {
+ public:
+  SharedBlock() noexcept = default;
+  /// Allocates; is empty if there was no room.
+  SharedBlock(BlockAllocator& allocator, std::size_t bytes)
+      : allocator_(&allocator), data_(allocator.allocate(bytes)), size_(bytes) {}
+  SharedBlock(SharedBlock&& other) noexcept
+      : allocator_(other.allocator_), data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+  SharedBlock& operator=(SharedBlock&& other) noexcept {
+    std::swap(allocator_, other.allocator_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~SharedBlock() {
+    if (data_ != nullptr) allocator_->release(data_, size_);
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return data_ != nullptr; }
+  [[nodiscard]] std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  BlockAllocator* allocator_ = nullptr;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace procpool::detail

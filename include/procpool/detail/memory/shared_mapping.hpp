@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// One nameless piece of memory that every process forked from here maps at the same address.
+///
+/// Shared by  the user's process, the zygote and the workers; plain pointers into it are valid in all of them.
+/// Crash      it has no name to leak: the kernel frees it with the last process that maps it.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstddef>
+#include <string>
+#include <system_error>
+
+#include <procpool/detail/os/unique_fd.hpp>
+#include <procpool/error/pool_errors.hpp>
+
+namespace procpool::detail {
+
+/// Reserves much and commits little: an address range costs nothing until commit() asks for its pages.
+class SharedMapping {
+ public:
+  /// Reserves `bytes`. Throws SharedMemoryExhausted if the address space refuses.
+  explicit SharedMapping(std::size_t bytes);
+
+  [[nodiscard]] std::byte* begin() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
+  [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
+  [[nodiscard]] int descriptor() const noexcept { return memfd_.get(); }
+
+  /// Makes pages usable before anyone touches them: a refusal here is `false`, a refusal at a touch would be SIGBUS.
+  [[nodiscard]] bool commit(const std::byte* from, std::size_t bytes) const noexcept;
+
+  /// Keeps later forks of this process from holding the memory alive.
+  void exclude_from_forks() const noexcept { ::madvise(region_.get_address(), region_.get_size(), MADV_DONTFORK); }
+
+ private:
+  struct Memfd {  // models Boost.Interprocess's memory-mappable concept
+    int fd;
+    [[nodiscard]] boost::interprocess::mapping_handle_t get_mapping_handle() const noexcept {
+      return boost::interprocess::ipcdetail::mapping_handle_from_file_handle(fd);
+    }
+  };
+
+  UniqueFd memfd_;
+  boost::interprocess::mapped_region region_;
+};
+
+inline SharedMapping::SharedMapping(std::size_t bytes) : memfd_(::memfd_create("procpool", MFD_CLOEXEC)) {
+  if (!memfd_.is_open()) throw std::system_error(errno, std::generic_category(), "memfd_create");
+  if (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
+    throw SharedMemoryExhausted("the system refuses to reserve " + std::to_string(bytes) +
+                                " bytes of shared memory; set PoolOptions::shared_memory to less");
+  }
+  try {
+    region_ = boost::interprocess::mapped_region(Memfd{memfd_.get()}, boost::interprocess::read_write, 0, bytes);
+  } catch (const boost::interprocess::interprocess_exception& refusal) {
+    throw SharedMemoryExhausted("cannot map " + std::to_string(bytes) + " bytes of shared memory (" + refusal.what() +
+                                "); set PoolOptions::shared_memory to less");
+  }
+  ::madvise(region_.get_address(), bytes, MADV_DONTDUMP);  // A core dump would otherwise allocate every hole.
+}
+
+inline bool SharedMapping::commit(const std::byte* from, std::size_t bytes) const noexcept {
+  constexpr std::size_t step = std::size_t{64} << 20;  // A signal makes the kernel undo a whole call.
+  const auto start = static_cast<std::size_t>(from - begin());
+  for (std::size_t done = 0; done < bytes;) {
+    const std::size_t now = bytes - done < step ? bytes - done : step;
+    if (::fallocate(memfd_.get(), 0, static_cast<off_t>(start + done), static_cast<off_t>(now)) == 0) {
+      done += now;
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace procpool::detail
