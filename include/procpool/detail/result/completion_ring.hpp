@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The handles of watched tasks that one worker has ended.
+///
+/// Shared by  one worker at a time, who pushes, and the user's process, which drains under one lock.
+/// Progress   wait-free on both sides; a full ring sets a flag instead of waiting, and the reader then scans what it
+///            watches.
+/// Crash      a death between ending a task and pushing it is made up by the supervisor, who looks at the task that
+///            the dead worker's row names.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <procpool/detail/ring/ring.hpp>
+
+namespace procpool::detail {
+
+class CompletionRing {
+ public:
+  /// The worker, after the task is Done.
+  void push(Handle handle) noexcept {
+    const std::uint64_t next = pushed_.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
+    // (1) acquire-load, pairs with (4): the reader has copied the cell before it is overwritten.
+    if (next - drained_.load(std::memory_order_acquire) >= capacity) {
+      // (2) seq_cst-store, pairs with (5): the reader scans, and finds the task Done.
+      overflowed_.store(1, std::memory_order_seq_cst);
+      return;
+    }
+    cells_[next % capacity].store(handle, std::memory_order_relaxed);  // relaxed: published by (3)
+    // (3) seq_cst-store, pairs with (6): the cell is visible. Also the store of the lemma "Done / waiting".
+    pushed_.store(next + 1, std::memory_order_seq_cst);
+  }
+
+  /// The reader, under the hub's lock: calls `take(handle)` for each. False if handles are missing: scan.
+  template <class Take>
+  [[nodiscard]] bool drain(Take take) {
+    std::uint64_t next = drained_.load(std::memory_order_relaxed);  // relaxed: only readers write it, under the lock
+    // (6) seq_cst-load, pairs with (3): the cells below it are visible.
+    const std::uint64_t end = pushed_.load(std::memory_order_seq_cst);
+    if (end - next > capacity) next = end - capacity;  // The count was ruined: what was lost is scanned for.
+    for (; next != end; ++next) take(cells_[next % capacity].load(std::memory_order_relaxed));  // relaxed: see (6)
+    // (4) release-store, pairs with (1): the cells are copied.
+    drained_.store(end, std::memory_order_release);
+    // (5) seq_cst-load, pairs with (2): what did not fit is Done by now.
+    if (overflowed_.load(std::memory_order_seq_cst) == 0) return true;
+    overflowed_.store(0, std::memory_order_seq_cst);  // before the scan, so that a later overflow is not lost
+    return false;
+  }
+
+  /// True if drain() would find something, at some moment during the call.
+  [[nodiscard]] bool had_something() const noexcept {
+    // The load of the lemma "Done / waiting", with (3) and (2).
+    return pushed_.load(std::memory_order_seq_cst) != drained_.load(std::memory_order_relaxed) ||  // relaxed: as drain()
+           overflowed_.load(std::memory_order_seq_cst) != 0;
+  }
+
+ private:
+  static constexpr std::size_t capacity = 512;
+
+  alignas(64) std::atomic<std::uint64_t> pushed_{0};   // written by the worker
+  std::atomic<std::uint32_t> overflowed_{0};           // set by the worker, reset by the reader
+  alignas(64) std::atomic<std::uint64_t> drained_{0};  // written by the reader
+  std::array<std::atomic<Handle>, capacity> cells_{};  // written by the worker below pushed_, read by the reader
+};
+
+}  // namespace procpool::detail

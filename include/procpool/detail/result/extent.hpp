@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A piece of the outbox: the unit in which workers claim memory for results.
+///
+/// Shared by  one life of a worker, which fills it from front to back, and the parent, which counts what it has read.
+///            An extent whose two counts are equal is empty and is filled from the front again.
+/// Progress   wait-free.
+/// Crash      it outlives its worker as an orphan until the last of its results is taken.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace procpool::detail {
+
+/// A life of a worker: no two processes of a pool have the same. 0 is nobody.
+using Life = std::uint32_t;
+
+struct alignas(64) Extent {
+  static constexpr Life orphaned = 0xFFFFFFFF;  // its worker is dead, its results are not all taken
+
+  std::atomic<Life> owner{0};               // claimed by workers; freed by its worker, the parent or the supervisor
+  std::atomic<std::uint32_t> run{0};        // 0: shared by small blocks; n: first of n that one large block takes
+  std::atomic<std::uint64_t> allocated{0};  // blocks handed out; written by the owner, corrected by the supervisor
+  std::atomic<std::size_t> committed{0};    // bytes from its start that may be touched; raised by the owner
+  std::size_t used = 0;                     // bytes handed out since it was last empty; the owner's alone
+  alignas(64) std::atomic<std::uint64_t> freed{0};  // blocks given back; written by the parent
+
+  /// True if every block was given back at some moment during the call. The owner of the extent may rely on it.
+  [[nodiscard]] bool was_empty() const noexcept {
+    // (1) seq_cst-load, pairs with (2): the parent has read the blocks that it counts.
+    return freed.load(std::memory_order_seq_cst) == allocated.load(std::memory_order_seq_cst);  // its owner's own store
+  }
+
+  /// The parent has read a block. Afterwards it may be gone: an orphan whose last block this was becomes free.
+  void give_back() noexcept {
+    // (2) seq_cst-rmw, pairs with (1), (4): the block is read before it is filled again.
+    freed.fetch_add(1, std::memory_order_seq_cst);
+    free_if_empty_orphan();
+  }
+
+  /// The supervisor, once its worker is dead.
+  void orphan() noexcept {
+    // (4) seq_cst-store, pairs with (2), (5): either give_back() sees an orphan, or this sees the extent empty.
+    owner.store(orphaned, std::memory_order_seq_cst);
+    free_if_empty_orphan();
+  }
+
+  /// Makes it claimable again. Only when empty, by whoever owns it.
+  void free() noexcept {
+    run.store(0, std::memory_order_relaxed);  // relaxed: published by the store below
+    // (3) release-store, pairs with (6): nobody touches the extent any more.
+    owner.store(0, std::memory_order_release);
+  }
+
+  /// Claims it for `life`.
+  [[nodiscard]] bool claim(Life life) noexcept {
+    Life nobody = 0;
+    // (6) acquire-rmw, pairs with (3), (5): its former owner and the parent are done with it.
+    return owner.compare_exchange_strong(nobody, life, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+
+ private:
+  void free_if_empty_orphan() noexcept {
+    if (owner.load(std::memory_order_seq_cst) != orphaned || !was_empty()) return;  // pairs through (2) and (4)
+    Life expected = orphaned;
+    // (5) seq_cst-rmw, pairs with (4), (6): of two who see it empty one frees it.
+    owner.compare_exchange_strong(expected, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
+  }
+};
+
+static_assert(sizeof(Extent) == 128, "the parent's count has a cache line of its own");
+
+}  // namespace procpool::detail

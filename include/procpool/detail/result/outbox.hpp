@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Shared memory for results that do not fit into a slot.
+///
+/// Shared by  workers, who claim extents, and the parent, who gives blocks back.
+/// Progress   lock-free. Nobody ever waits for space: the reader may be waiting for another result.
+/// Crash      the supervisor orphans the extents of a dead life; extent.hpp says how they come back.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+
+#include <procpool/detail/memory/shared_mapping.hpp>
+#include <procpool/detail/result/extent.hpp>
+
+namespace procpool::detail {
+
+class Outbox {
+ public:
+  static constexpr std::size_t most_extents = 2048;
+  static constexpr std::size_t smallest_extent = std::size_t{256} << 10;
+
+  /// Bytes of bookkeeping that an outbox needs.
+  static constexpr std::size_t table_size = most_extents * sizeof(Extent);
+
+  /// `table` is zeroed and committed; `begin` is reserved only. Made before the first fork, then constant.
+  Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size) noexcept
+      : mapping_(&mapping),
+        begin_(begin),
+        extent_size_(std::max(smallest_extent, size / most_extents / 4096 * 4096)),
+        count_(size / extent_size_),
+        extents_(reinterpret_cast<Extent*>(table)) {
+    for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&extents_[i])) Extent;
+  }
+
+  [[nodiscard]] Extent& extent(std::size_t index) const noexcept { return extents_[index]; }
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  [[nodiscard]] std::size_t extent_size() const noexcept { return extent_size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return count_ * extent_size_; }
+  [[nodiscard]] std::byte* address(std::size_t index) const noexcept { return begin_ + index * extent_size_; }
+
+  /// True if `bytes` bytes at `at` lie in the outbox. For addresses read back from shared memory: any value may come.
+  [[nodiscard]] bool holds(const void* at, std::size_t bytes) const noexcept {
+    const auto offset = reinterpret_cast<std::uintptr_t>(at) - reinterpret_cast<std::uintptr_t>(begin_);
+    return offset < capacity() && bytes <= capacity() - offset;
+  }
+
+  /// Claims neighbouring extents with room for `bytes` bytes for `life`: the index of the first. Not yet committed.
+  [[nodiscard]] std::optional<std::size_t> claim(Life life, std::size_t bytes) noexcept;
+
+  /// Makes the first `bytes` bytes of the run that begins at `index` usable. False if the system has no memory.
+  [[nodiscard]] bool commit(std::size_t index, std::size_t bytes) noexcept;
+
+  /// The parent has read the block at `at`, which holds() has approved.
+  void give_back(const std::byte* at) noexcept;
+
+  /// The supervisor, after the death of `life`.
+  void orphan(Life life) noexcept;
+
+ private:
+  static constexpr std::size_t commit_step = std::size_t{128} << 10;
+
+  [[nodiscard]] std::size_t extents_for(std::size_t bytes) const noexcept {
+    return (bytes + extent_size_ - 1) / extent_size_;
+  }
+  [[nodiscard]] std::size_t run_length(std::size_t index) const noexcept {
+    const std::size_t run = extents_[index].run.load(std::memory_order_relaxed);  // relaxed: published with the result
+    return std::min(std::max<std::size_t>(run, 1), count_ - index);               // It may have been ruined.
+  }
+
+  const SharedMapping* mapping_;
+  std::byte* begin_;
+  std::size_t extent_size_;
+  std::size_t count_;
+  Extent* extents_;
+};
+
+inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes) noexcept {
+  const std::size_t wanted = extents_for(bytes);
+  std::size_t first = 0;
+  for (std::size_t index = 0; first + wanted <= count_; ++index) {
+    if (!extents_[index].claim(life)) {
+      while (first < index) extents_[first++].free();
+      ++first;
+    } else if (index + 1 - first == wanted) {
+      return first;
+    }
+  }
+  return std::nullopt;
+}
+
+inline bool Outbox::commit(std::size_t index, std::size_t bytes) noexcept {
+  for (; bytes > 0; ++index) {
+    std::atomic<std::size_t>& committed = extents_[index].committed;
+    const std::size_t needed = std::min(bytes, extent_size_);
+    const std::size_t now = committed.load(std::memory_order_relaxed);  // relaxed: the owner alone raises it
+    if (now < needed) {
+      const std::size_t wanted = std::min(extent_size_, (needed + commit_step - 1) / commit_step * commit_step);
+      if (!mapping_->commit(address(index) + now, wanted - now)) return false;
+      committed.store(wanted, std::memory_order_relaxed);  // relaxed: as above; the next owner comes after a claim
+    }
+    bytes -= needed;
+  }
+  return true;
+}
+
+inline void Outbox::give_back(const std::byte* at) noexcept {
+  const std::size_t index = static_cast<std::size_t>(at - begin_) / extent_size_;
+  if (extents_[index].run.load(std::memory_order_relaxed) == 0) {  // relaxed: published with the result
+    extents_[index].give_back();
+    return;
+  }
+  extents_[index].freed.fetch_add(1, std::memory_order_relaxed);  // relaxed: free() publishes it
+  for (std::size_t run = run_length(index); run > 0; --run) extents_[index + run - 1].free();
+}
+
+inline void Outbox::orphan(Life life) noexcept {
+  for (std::size_t index = 0; index < count_; ++index) {
+    // relaxed: the dead write nothing any more, and their end was seen through the zygote.
+    if (extents_[index].owner.load(std::memory_order_relaxed) != life) continue;
+    const std::size_t run = extents_[index].run.load(std::memory_order_relaxed);  // relaxed: as above
+    if (run == 0) {
+      extents_[index].orphan();
+    } else if (extents_[index].was_empty()) {
+      for (std::size_t i = run_length(index); i > 0; --i) extents_[index + i - 1].free();
+    } else {
+      index += run_length(index) - 1;  // The large block was published: give_back() frees the run.
+    }
+  }
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A worker's side of the outbox: hands out blocks of the extents of its life.
+///
+/// Shared by  nobody; it lies in the worker's private memory and writes to the extents that it owns.
+/// Crash      a word in the worker's row names the block being filled; the supervisor gives it back for the dead.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <procpool/detail/result/outbox.hpp>
+
+namespace procpool::detail {
+
+/// Names the block that a worker was given last: its extent, the value that the extent's count of blocks has with it,
+/// and the item of a chunk that it is for.
+struct FillingWord {
+  static constexpr int count_bits = 20;  // enough to tell a counted block from one that is not
+  static constexpr std::uint64_t count_mask = (std::uint64_t{1} << count_bits) - 1;
+
+  std::uint64_t bits = 0;  // 0: none
+
+  FillingWord() = default;
+  explicit FillingWord(std::uint64_t raw) noexcept : bits(raw) {}
+  FillingWord(std::size_t extent, std::uint64_t count, std::uint32_t item) noexcept
+      : bits((std::uint64_t{extent} + 1) << (count_bits + 32) | (count & count_mask) << 32 | item) {}
+
+  [[nodiscard]] bool names_a_block() const noexcept { return bits != 0; }
+  [[nodiscard]] std::size_t extent() const noexcept { return static_cast<std::size_t>(bits >> (count_bits + 32)) - 1; }
+  [[nodiscard]] std::uint64_t count() const noexcept { return bits >> 32 & count_mask; }
+  [[nodiscard]] std::uint32_t item() const noexcept { return static_cast<std::uint32_t>(bits); }
+};
+
+class OutboxWriter {
+ public:
+  OutboxWriter(Outbox& outbox, Life life, std::atomic<std::uint64_t>& filling) noexcept
+      : outbox_(outbox), life_(life), filling_(filling) {}
+
+  /// A block of `bytes` bytes, aligned to 64. Null: the shared memory has no room.
+  [[nodiscard]] std::byte* allocate(std::size_t bytes);
+
+  /// The item of a chunk that the next blocks are for; 0 for a single task.
+  void set_item(std::uint32_t item) noexcept { item_ = item; }
+
+  /// The parent can find the block handed out last.
+  void published() noexcept {
+    if (is_filling_) filling_.store(0, std::memory_order_relaxed);  // relaxed: read after this worker's death only
+    is_filling_ = false;
+  }
+
+ private:
+  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t rewind_after = 4096;  // bytes; keeps a worker with few results open in its cache
+
+  [[nodiscard]] std::byte* allocate_alone(std::size_t bytes);
+  [[nodiscard]] bool has_room_for(std::size_t bytes) noexcept;
+  [[nodiscard]] bool change_extent();
+  void hand_out(std::size_t index) noexcept;
+
+  Outbox& outbox_;
+  Life life_;
+  std::atomic<std::uint64_t>& filling_;
+  bool is_filling_ = false;
+  std::uint32_t item_ = 0;
+  std::vector<std::size_t> extents_;  // shared ones of this life; the last is being filled
+};
+
+inline std::byte* OutboxWriter::allocate(std::size_t bytes) {
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+  if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes);
+  if (!has_room_for(bytes) && !change_extent()) return nullptr;
+  const std::size_t index = extents_.back();
+  Extent& extent = outbox_.extent(index);
+  if (!outbox_.commit(index, extent.used + bytes)) return nullptr;
+  std::byte* block = outbox_.address(index) + extent.used;
+  extent.used += bytes;
+  hand_out(index);
+  return block;
+}
+
+inline bool OutboxWriter::has_room_for(std::size_t bytes) noexcept {
+  if (extents_.empty()) return false;
+  Extent& extent = outbox_.extent(extents_.back());
+  if (extent.used >= rewind_after && extent.was_empty()) extent.used = 0;
+  return extent.used + bytes <= outbox_.extent_size();
+}
+
+/// Goes on in an extent of this life that has emptied, gives further empty ones back, or claims a new one.
+inline bool OutboxWriter::change_extent() {
+  std::optional<std::size_t> next;
+  std::erase_if(extents_, [&](std::size_t index) {
+    Extent& extent = outbox_.extent(index);
+    if (!extent.was_empty()) return false;
+    extent.used = 0;
+    if (next) extent.free();
+    else next = index;
+    return true;
+  });
+  if (!next) {
+    next = outbox_.claim(life_, 1);
+    if (!next) return false;
+    outbox_.extent(*next).used = 0;
+  }
+  extents_.push_back(*next);
+  return true;
+}
+
+/// A large block gets a run of extents to itself, which the parent frees as soon as it has read it.
+inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
+  const std::optional<std::size_t> first = outbox_.claim(life_, bytes);
+  if (!first) return nullptr;
+  const std::size_t run = (bytes + outbox_.extent_size() - 1) / outbox_.extent_size();
+  if (!outbox_.commit(*first, bytes)) {
+    for (std::size_t i = run; i > 0; --i) outbox_.extent(*first + i - 1).free();
+    return nullptr;
+  }
+  outbox_.extent(*first).run.store(static_cast<std::uint32_t>(run), std::memory_order_relaxed);  // relaxed: as below
+  hand_out(*first);
+  return outbox_.address(*first);
+}
+
+inline void OutboxWriter::hand_out(std::size_t index) noexcept {
+  Extent& extent = outbox_.extent(index);
+  // relaxed: only this worker writes the count while it lives; a publish or its death orders the rest.
+  const std::uint64_t count = extent.allocated.load(std::memory_order_relaxed) + 1;
+  // A death between the two stores leaves a word whose count is not the extent's: nothing was handed out.
+  filling_.store(FillingWord(index, count, item_).bits, std::memory_order_relaxed);  // relaxed: read after the death only
+  std::atomic_signal_fence(std::memory_order_seq_cst);                               // in this order, for that reader
+  extent.allocated.store(count, std::memory_order_relaxed);                          // relaxed: as above
+  is_filling_ = true;
+}
+
+}  // namespace procpool::detail

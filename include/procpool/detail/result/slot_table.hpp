@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// All slots of a pool, and which of them are free.
+///
+/// Shared by  slots by everyone; the free list is in the private memory of the user's process.
+/// Progress   release is lock-free; allocate is called under the submit lock.
+/// Crash      workers own no part of the free list, so none can lose a slot.
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include <procpool/detail/memory/region.hpp>
+#include <procpool/detail/result/slot.hpp>
+#include <procpool/detail/result/task_note.hpp>
+
+namespace procpool::detail {
+
+class SlotTable {
+ public:
+  SlotTable(const SharedMapping& mapping, std::byte* begin, std::size_t slots)
+      : region_(mapping, begin, slots * sizeof(Slot)),
+        slots_(reinterpret_cast<Slot*>(begin)),
+        capacity_(slots),
+        private_(static_cast<Private*>(std::malloc(slots * sizeof(Private)))) {}
+
+  [[nodiscard]] Slot& operator[](Handle handle) const noexcept { return slots_[handle]; }
+  [[nodiscard]] bool contains(Handle handle) const noexcept { return handle < was_used(); }
+
+  /// Slots that have ever been in use, at some moment during the call: the ones a scan must look at.
+  [[nodiscard]] std::size_t was_used() const noexcept {
+    // (1) acquire-load, pairs with (2): the slots below it are constructed.
+    return used_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+  /// A free slot, under the submit lock. Empty: all are in use, or the system has no memory.
+  [[nodiscard]] std::optional<Handle> allocate();
+
+  /// Gives back a slot whose state is Free, and its note. Any thread of the user's process.
+  void release(Handle handle) noexcept;
+
+  /// What this process alone knows of the task in the slot; null if nothing.
+  [[nodiscard]] TaskNote* note(Handle handle) const noexcept {
+    // (5) acquire-load, pairs with (6): the note is constructed.
+    return std::bit_cast<TaskNote*>(private_[handle].load(std::memory_order_acquire));
+  }
+
+  /// Only the submitter, and the owner of the future.
+  TaskNote& make_note(Handle handle) {
+    if (note(handle) == nullptr) set_note(handle, std::make_unique<TaskNote>());
+    return *note(handle);
+  }
+  void set_note(Handle handle, std::unique_ptr<TaskNote> note) noexcept {
+    // (6) release-store, pairs with (5): the supervisor may read it at any time.
+    private_[handle].store(std::bit_cast<std::uintptr_t>(note.release()), std::memory_order_release);
+  }
+
+ private:
+  static constexpr std::uintptr_t none = ~std::uintptr_t{0};
+
+  // Of a slot in use: the address of its note, or 0. Of a free one: the slot behind it in whichever list it is in.
+  using Private = std::atomic<std::uintptr_t>;
+
+  Region region_;
+  Slot* slots_;
+  std::size_t capacity_;
+  struct Free {
+    void operator()(Private* memory) const noexcept { std::free(memory); }
+  };
+  std::unique_ptr<Private[], Free> private_;  // constructed one by one, as the slots are, so that only those used cost memory
+  std::uintptr_t local_ = none;                            // list of allocate(), under the submit lock
+  std::atomic<std::size_t> used_{0};                       // raised by allocate()
+  alignas(64) std::atomic<std::uintptr_t> returned_{none};  // list of release(), taken whole by allocate()
+};
+
+inline std::optional<Handle> SlotTable::allocate() {
+  if (local_ == none) {
+    // (3) acquire-rmw, pairs with (4): the links of the returned slots are visible.
+    local_ = returned_.exchange(none, std::memory_order_acquire);
+  }
+  if (local_ != none) {
+    const auto handle = static_cast<Handle>(local_);
+    local_ = private_[handle].load(std::memory_order_relaxed);  // relaxed: ordered by (3)
+    private_[handle].store(0, std::memory_order_relaxed);       // relaxed: published with the task
+    if (local_ != none) __builtin_prefetch(&slots_[local_], 1);  // The next submit writes there.
+    return handle;
+  }
+  const std::size_t fresh = used_.load(std::memory_order_relaxed);  // relaxed: written under the same lock
+  if (fresh == capacity_ || !region_.ensure((fresh + 1) * sizeof(Slot))) return std::nullopt;
+  ::new (static_cast<void*>(&slots_[fresh])) Slot;
+  ::new (static_cast<void*>(&private_[fresh])) Private(0);
+  // (2) release-store, pairs with (1): the slot is constructed before a scan reaches it.
+  used_.store(fresh + 1, std::memory_order_release);
+  return static_cast<Handle>(fresh);
+}
+
+inline void SlotTable::release(Handle handle) noexcept {
+  delete note(handle);
+  std::uintptr_t first = returned_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+  do {
+    private_[handle].store(first, std::memory_order_relaxed);  // relaxed: published by (4)
+    // (4) release-rmw, pairs with (3): the link is visible to whoever takes the list.
+  } while (!returned_.compare_exchange_weak(first, handle, std::memory_order_release, std::memory_order_relaxed));
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The one word that owns a task: phase, flags, owner and ticket of a slot.
+///
+///         fill          claim           start           publish          take
+///  Free ───────▶ Queued ───────▶ Claimed ───────▶ Running ───────▶ Done ───────▶ Free
+///      submitter   │     worker    │     worker     │      worker        owner of the future, or the sweeper
+///                  │ cancel:       └───────┬────────┘ worker dead
+///                  │ the future's          ▼
+///                  │ owner         supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
+///                  ▼               it was), or Lost ──take──▶ Free
+///              Cancelled ──take──▶ Free
+///
+/// fill       PoolCore::enqueue       claim    claim_queued        start     start_claimed
+/// publish    publish_running         cancel   ResultHandle::cancel
+/// requeue    Supervisor::repair      take     ResultHandle::take, Sweeper
+///
+/// Every transition after Queued is a compare-and-swap of the whole word, so that a flag set at the same time is never
+/// overwritten. A task that runs in the user's own process (the continuation of a future) is Running without an owner.
+
+#include <cstdint>
+
+#include <procpool/detail/ring/ring.hpp>
+
+namespace procpool::detail {
+
+enum class Phase : std::uint8_t { free, queued, claimed, running, done, cancelled, lost };
+
+/// The index of a worker's row.
+using WorkerIndex = std::uint32_t;
+inline constexpr WorkerIndex no_worker = 0xFFF;  // 12 bits
+inline constexpr int max_workers = 0xFFF;
+
+class StateWord {
+ public:
+  explicit constexpr StateWord(std::uint64_t raw) noexcept : bits_(raw) {}
+
+  static constexpr StateWord queued(std::uint64_t ticket) noexcept {
+    return StateWord((ticket & ticket_mask) << ticket_shift | std::uint64_t{no_worker} << owner_shift |
+                     std::uint64_t(Phase::queued));
+  }
+
+  [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
+  [[nodiscard]] constexpr Phase phase() const noexcept { return static_cast<Phase>(bits_ & phase_mask); }
+  [[nodiscard]] constexpr WorkerIndex owner() const noexcept {
+    return static_cast<WorkerIndex>(bits_ >> owner_shift & no_worker);
+  }
+  [[nodiscard]] constexpr std::uint64_t ticket() const noexcept { return bits_ >> ticket_shift; }
+
+  /// A waiter sleeps on this word: whoever ends the task wakes it.
+  [[nodiscard]] constexpr bool is_waited_for() const noexcept { return (bits_ & waiting_bit) != 0; }
+  /// Whoever ends the task reports it to the completion ring.
+  [[nodiscard]] constexpr bool is_watched() const noexcept { return (bits_ & notify_bit) != 0; }
+  [[nodiscard]] constexpr bool is_asked_to_stop() const noexcept { return (bits_ & stop_bit) != 0; }
+  /// The task will not change any more, but for being taken.
+  [[nodiscard]] constexpr bool is_final() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
+
+  [[nodiscard]] constexpr StateWord with_phase(Phase phase) const noexcept {
+    return StateWord((bits_ & ~phase_mask) | std::uint64_t(phase));
+  }
+  [[nodiscard]] constexpr StateWord with_owner(WorkerIndex owner) const noexcept {
+    return StateWord((bits_ & ~(std::uint64_t{no_worker} << owner_shift)) | std::uint64_t{owner} << owner_shift);
+  }
+  [[nodiscard]] constexpr StateWord with_ticket(std::uint64_t ticket) const noexcept {
+    return StateWord((bits_ & ~(ticket_mask << ticket_shift)) | (ticket & ticket_mask) << ticket_shift);
+  }
+  /// How often the task was queued again without having started; saturates.
+  [[nodiscard]] constexpr unsigned requeues() const noexcept {
+    return static_cast<unsigned>(bits_ >> requeues_shift & most_requeues);
+  }
+  [[nodiscard]] constexpr StateWord with_requeues(unsigned count) const noexcept {
+    const std::uint64_t kept = count < most_requeues ? count : most_requeues;
+    return StateWord((bits_ & ~(most_requeues << requeues_shift)) | kept << requeues_shift);
+  }
+  [[nodiscard]] constexpr StateWord with_waiting() const noexcept { return StateWord(bits_ | waiting_bit); }
+  [[nodiscard]] constexpr StateWord with_notify() const noexcept { return StateWord(bits_ | notify_bit); }
+  [[nodiscard]] constexpr StateWord with_stop() const noexcept { return StateWord(bits_ | stop_bit); }
+
+ private:
+  static constexpr std::uint64_t phase_mask = 0xF;
+  static constexpr std::uint64_t waiting_bit = 1 << 4;
+  static constexpr std::uint64_t notify_bit = 1 << 5;
+  static constexpr std::uint64_t stop_bit = 1 << 6;
+  static constexpr int owner_shift = 8;
+  static constexpr int requeues_shift = 20;
+  static constexpr std::uint64_t most_requeues = 0xF;
+  static constexpr int ticket_shift = 64 - ticket_bits;
+
+  std::uint64_t bits_;
+};
+
+}  // namespace procpool::detail

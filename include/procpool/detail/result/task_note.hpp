@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// What the user's process alone knows of a task: nothing that a worker writes can ruin it.
+
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <procpool/detail/memory/shared_block.hpp>
+
+namespace procpool::detail {
+
+/// An item of a chunk that its worker died on.
+struct ItemLoss {
+  std::size_t item;  // within the chunk
+  std::exception_ptr reason;
+};
+
+/// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a local result.
+/// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
+struct TaskNote {
+  SharedBlock arguments;                   // read by the workers
+  SharedBlock results;                     // a chunk's, written by the workers
+  std::shared_ptr<SharedBlock> callable;   // sent once for many tasks
+  std::string label;
+  std::size_t first_position = 0;          // of a chunk's first item, or of a single item, in its map
+  std::size_t items = 0;                   // of a chunk; 0: a single task
+  bool has_position = false;               // it belongs to a map
+  bool has_item_blocks = false;            // a chunk whose results are ItemBlocks
+  std::vector<ItemLoss> item_losses;       // of a chunk
+  std::atomic<int> references{1};          // futures and continuations that will read the result
+};
+
+}  // namespace procpool::detail

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A bounded ring of {position, handle} words, through which queued tasks are found in order.
+///
+/// Shared by  the user's process, whose threads publish one at a time, and the workers, who look and pass.
+/// Progress   publish and peek are wait-free, pass is lock-free.
+/// Crash      a cell owns nothing: the slot it names says whether its task is still queued. A worker that dies between
+///            claiming a task and passing its cell leaves a dead cell, which anyone passes.
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+namespace procpool::detail {
+
+/// Names a slot: its index in the slot table.
+using Handle = std::uint32_t;
+inline constexpr int handle_bits = 24;
+inline constexpr int ticket_bits = 40;
+inline constexpr std::uint64_t ticket_mask = (std::uint64_t{1} << ticket_bits) - 1;
+
+/// What a cell holds: the low 40 bits of the position it was published at, and the slot of the task.
+struct Cell {
+  std::uint64_t bits = 0;
+
+  Cell() = default;
+  explicit Cell(std::uint64_t raw) noexcept : bits(raw) {}
+  Cell(std::uint64_t position, Handle handle) noexcept : bits((position & ticket_mask) << handle_bits | handle) {}
+
+  [[nodiscard]] std::uint64_t ticket() const noexcept { return bits >> handle_bits; }
+  [[nodiscard]] Handle handle() const noexcept { return static_cast<Handle>(bits & ((1U << handle_bits) - 1)); }
+
+  /// Below zero: published on an earlier lap or never; zero: at `position`; above: on a later lap.
+  [[nodiscard]] std::int64_t distance_from(std::uint64_t position) const noexcept {
+    return static_cast<std::int64_t>((ticket() - position) << (64 - ticket_bits)) >> (64 - ticket_bits);
+  }
+};
+
+class Ring {
+ public:
+  using Word = std::atomic<std::uint64_t>;
+  static_assert(Word::is_always_lock_free, "a lock would not be address-free");
+
+  /// Cells that a ring of this capacity needs; the caller provides them zeroed, in shared memory.
+  [[nodiscard]] static std::size_t cells_for(std::size_t capacity) noexcept { return std::bit_ceil(capacity); }
+
+  Ring(Word* cells, std::size_t capacity) noexcept
+      : head_(cells_for(capacity)), tail_(cells_for(capacity)), cells_(cells), mask_(cells_for(capacity) - 1), capacity_(capacity) {}
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  // The submitter, under the submit lock.
+
+  /// The position that the next publish() will use.
+  [[nodiscard]] std::uint64_t next_position() const noexcept {
+    return tail_.load(std::memory_order_relaxed);  // relaxed: the caller alone writes it, under the submit lock
+  }
+
+  /// True if `capacity` cells lie between head and tail. The head is a hint: walk it before waiting for space.
+  [[nodiscard]] bool was_full() const noexcept {
+    return next_position() - head() >= capacity_;  // A ruined head only makes this wrong, not unsafe.
+  }
+
+  /// Shows the task in slot `handle`, whose state is Queued with ticket next_position(), to the workers. Only when not
+  /// full.
+  void publish(Handle handle) noexcept {
+    const std::uint64_t position = next_position();
+    // (1) seq_cst-store, pairs with (3): the state of the slot is visible to whoever peeks the cell. Also the store of
+    // the lemma "publish / looking" in wake_up.hpp.
+    cells_[position & mask_].store(Cell(position, handle).bits, std::memory_order_seq_cst);
+    tail_.store(position + 1, std::memory_order_relaxed);  // relaxed: observers only; workers look at the cells
+  }
+
+  // Anyone.
+
+  [[nodiscard]] std::uint64_t head() const noexcept {
+    // (2) seq_cst-load, pairs with (4): cells below it were dead when it was moved.
+    return head_.load(std::memory_order_seq_cst);
+  }
+
+  /// The cell at `position`, if it was published and not lapped.
+  [[nodiscard]] std::optional<Cell> peek(std::uint64_t position) const noexcept {
+    // (3) seq_cst-load, pairs with (1): the slot's state was written before the cell.
+    const Cell cell(cells_[position & mask_].load(std::memory_order_seq_cst));
+    if (cell.distance_from(position) != 0) return std::nullopt;
+    return cell;
+  }
+
+  /// True if the cell at `position` belongs to a later lap: the head that led there was stale.
+  [[nodiscard]] bool was_lapped(std::uint64_t position) const noexcept {
+    const Cell cell(cells_[position & mask_].load(std::memory_order_relaxed));  // relaxed: a hint to reload the head
+    return cell.distance_from(position) > 0;
+  }
+
+  /// Moves the head beyond `position`, whose cell is dead. Maximum of all callers, so a late one does no harm.
+  void pass(std::uint64_t position) noexcept {
+    std::uint64_t now = head_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+    while (static_cast<std::int64_t>(now - position) <= 0) {
+      // (4) seq_cst-rmw, pairs with (2): a submitter that waits for space sees the head it was promised.
+      if (head_.compare_exchange_weak(now, position + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
+    }
+  }
+
+  /// Cells between head and tail at some moment during the call, dead ones included.
+  [[nodiscard]] std::size_t was_size() const noexcept {
+    const std::uint64_t from = head_.load(std::memory_order_relaxed);  // relaxed: the answer is racy anyway
+    const std::uint64_t to = tail_.load(std::memory_order_relaxed);    // relaxed: as above
+    return static_cast<std::int64_t>(to - from) > 0 ? static_cast<std::size_t>(to - from) : 0;
+  }
+
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+
+ private:
+  // Positions start at one lap, so that a zeroed cell lies below all of them.
+  alignas(64) Word head_;    // raised by anyone who found the cell below it dead
+  alignas(64) Word tail_;    // written by the submitter; read racily by observers
+  alignas(64) Word* cells_;  // constant after construction, as the two below
+  std::uint64_t mask_;
+  std::size_t capacity_;
+};
+
+}  // namespace procpool::detail
