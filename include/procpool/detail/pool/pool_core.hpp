@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A pool without its types: queues task records, and ends in order.
+///
+/// Shared by  all threads of the user's process. In any other process every call is a UsageError, and destruction does
+///            nothing.
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include <procpool/detail/os/loaded_modules.hpp>
+#include <procpool/detail/pool/supervisor.hpp>
+#include <procpool/detail/task/result_handle.hpp>
+
+namespace procpool::detail {
+
+struct CoreOptions {
+  std::size_t workers;
+  std::size_t queue_capacity;
+  std::size_t queue_bytes;
+  std::size_t shared_memory;
+  std::chrono::nanoseconds spin;
+};
+
+class PoolCore {
+ public:
+  PoolCore(const CoreOptions& options, WorkerProgram program);
+  PoolCore(const PoolCore&) = delete;
+  PoolCore& operator=(const PoolCore&) = delete;
+
+  /// Finishes what was submitted, or, during stack unwinding, cancels what has not started; then ends every process.
+  ~PoolCore();
+
+  [[nodiscard]] Exchange& exchange() noexcept { return *exchange_; }
+  [[nodiscard]] PoolLayout& layout() noexcept { return layout_; }
+  [[nodiscard]] const LoadedModules& modules() const noexcept { return modules_; }
+  [[nodiscard]] std::size_t workers() const noexcept { return layout_.workers(); }
+
+  /// Throws UsageError in a process that did not make the pool.
+  void require_home() const;
+
+  /// A block for arguments. Throws SharedMemoryExhausted if there is no room now and none will be given back by tasks
+  /// that nobody waits for.
+  [[nodiscard]] SharedBlock allocate(BlockAllocator& allocator, std::size_t bytes);
+
+  /// Queues a task. Waits while the ring is full if `waits`, else returns empty then. Throws PoolClosed, BrokenPool,
+  /// SharedMemoryExhausted.
+  [[nodiscard]] std::optional<ResultHandle> enqueue(RingName name, const TaskRecord& record,
+                                                    std::unique_ptr<TaskNote> note, bool waits);
+
+  /// Sends a task to one worker alone. One caller at a time.
+  [[nodiscard]] ResultHandle post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note);
+
+  /// A slot for a task that runs in this process; the caller ends it with end_local().
+  void close();
+  void cancel_pending();
+  bool join(const Deadline& deadline);
+  void terminate();
+  bool wait_idle(const Deadline& deadline);
+
+  [[nodiscard]] bool is_closed() const;
+  [[nodiscard]] std::uint64_t submitted() const noexcept { return submitted_; }
+  [[nodiscard]] Supervisor& supervisor() noexcept { return supervisor_; }
+  [[nodiscard]] std::mutex& broadcast_mutex() noexcept { return broadcast_mutex_; }
+
+ private:
+  struct Release {
+    void operator()(Exchange* exchange) const noexcept { exchange->release(); }
+  };
+
+  void require_open() const;
+  [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
+  [[nodiscard]] Handle fill_slot(std::unique_lock<std::mutex>& lock, const TaskRecord& record,
+                                 std::unique_ptr<TaskNote> note);
+  void stop() noexcept;
+
+  std::unique_ptr<Exchange, Release> exchange_;
+  PoolLayout layout_;
+  LoadedModules modules_;
+  WorkerProgram program_;
+  std::size_t committed_cells_[ring_count] = {};
+  ZygoteLink zygote_;
+  RegisteredDescriptor registered_memory_;
+  std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
+  std::uint64_t submitted_ = 0;  // under the submit lock
+  std::uint64_t next_post_ = 1;  // ticket of the next mailbox task
+  std::mutex broadcast_mutex_;
+  bool is_joined_ = false;
+  int exceptions_ = std::uncaught_exceptions();
+  Supervisor supervisor_;
+};
+
+inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
+    : exchange_(new Exchange(options.shared_memory, options.workers, PoolLayout::committed_bytes(options.workers),
+                             PoolLayout::ring_bytes(options.queue_capacity), options.spin)),
+      layout_(*exchange_, options.workers, options.queue_capacity),
+      program_(std::move(program)),
+      zygote_(*exchange_, layout_, program_),
+      registered_memory_(exchange_->mapping.descriptor()),
+      supervisor_(*exchange_, layout_, zygote_, [this](const std::exception_ptr& reason) {
+        const std::lock_guard lock(exchange_->submit_mutex);
+        if (!refusal_) refusal_ = reason;
+      }) {
+  exchange_->mapping.exclude_from_forks();
+}
+
+inline void PoolCore::require_home() const {
+  if (exchange_->home.is_here()) return;
+  if (current_worker() != nullptr) {
+    throw UsageError(
+        "a pool was used inside one of its own workers; a task cannot submit tasks: return what is to be done next, "
+        "and submit it where the pool was made");
+  }
+  throw UsageError("a pool made in process " + std::to_string(exchange_->home.pid()) + " was used in process " +
+                   std::to_string(::getpid()) + ", which was forked from it; make a pool of its own there");
+}
+
+inline void PoolCore::require_open() const {
+  if (refusal_) std::rethrow_exception(refusal_);
+}
+
+inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t bytes) {
+  for (;;) {
+    if (SharedBlock block(allocator, bytes); block) return block;
+    exchange_->sweep(SIZE_MAX);
+    if (SharedBlock block(allocator, bytes); block) return block;
+    if (bytes > allocator.region().size() || exchange_->abandoned() == 0) {
+      throw SharedMemoryExhausted("the arguments of a task need " + std::to_string(bytes) +
+                                  " bytes; the memory for arguments holds " +
+                                  std::to_string(allocator.region().size()) +
+                                  " and is shared with tasks that are not yet taken: raise PoolOptions::shared_memory");
+    }
+    const EventCount::Key key = exchange_->signal().ended.key();
+    exchange_->signal().ended.wait(key, std::chrono::milliseconds(1));  // Tasks that nobody waits for give theirs back.
+  }
+}
+
+inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRecord& record,
+                                                     std::unique_ptr<TaskNote> note, bool waits) {
+  require_home();
+  RingAndSpace& ring = layout_.ring(name);
+  std::unique_lock lock(exchange_->submit_mutex);
+  require_open();
+  while (ring.ring.was_full()) {
+    if (!make_space(lock, ring, waits)) return std::nullopt;
+    require_open();
+  }
+  const Handle handle = fill_slot(lock, record, std::move(note));
+  exchange_->slots[handle].store(StateWord::queued(ring.ring.next_position()));
+  ring.ring.publish(handle);
+  ++submitted_;
+  lock.unlock();
+  layout_.wake_one();
+  supervisor_.notice_work();
+  exchange_->sweep(2);
+  return ResultHandle(*exchange_, handle);
+}
+
+inline Handle PoolCore::fill_slot(std::unique_lock<std::mutex>& lock, const TaskRecord& record,
+                                  std::unique_ptr<TaskNote> note) {
+  std::optional<Handle> handle = exchange_->slots.allocate();
+  while (!handle) {
+    lock.unlock();
+    exchange_->sweep(SIZE_MAX);
+    const bool more_will_come = exchange_->abandoned() != 0;
+    lock.lock();
+    handle = exchange_->slots.allocate();
+    if (handle) break;
+    if (!more_will_come) {
+      throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.capacity()) +
+                                  " futures are held; take some, or raise PoolOptions::shared_memory");
+    }
+    ::sched_yield();
+  }
+  exchange_->retain();
+  exchange_->slots[*handle].task = record;
+  if (note) exchange_->slots.set_note(*handle, std::move(note));
+  return *handle;
+}
+
+/// Under the lock: walks the head over dead cells; if the ring is full of waiting tasks, sleeps without the lock until
+/// a worker has moved the head on by an eighth of the capacity. The other half of the lemma in Worker::signal_space.
+inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits) {
+  static_cast<void>(walk_to_live_head(ring.ring, exchange_->slots));
+  if (!ring.ring.was_full()) return true;
+  if (!waits) return false;
+  const std::uint64_t wanted = ring.ring.head() + std::max<std::size_t>(1, ring.ring.capacity() / 8);
+  ring.wanted.store(wanted, std::memory_order_seq_cst);
+  lock.unlock();
+  const EventCount::Key key = ring.space.key();
+  if (static_cast<std::int64_t>(ring.ring.head() - wanted) < 0) ring.space.wait(key, longest_sleep);
+  exchange_->sweep(64);
+  lock.lock();
+  return true;
+}
+
+inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
+  require_home();
+  std::unique_lock lock(exchange_->submit_mutex);
+  require_open();
+  const Handle handle = fill_slot(lock, record, std::move(note));
+  const std::uint64_t ticket = next_post_++;
+  exchange_->slots[handle].store(StateWord::queued(ticket));
+  // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
+  layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);
+  ++submitted_;
+  lock.unlock();
+  layout_.row(worker).wake.ring_all();
+  supervisor_.notice_work();
+  return ResultHandle(*exchange_, handle);
+}
+
+inline void PoolCore::close() {
+  require_home();
+  const std::lock_guard lock(exchange_->submit_mutex);
+  if (!refusal_) {
+    refusal_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
+  }
+}
+
+inline bool PoolCore::is_closed() const {
+  const std::lock_guard lock(exchange_->submit_mutex);
+  return refusal_ != nullptr;
+}
+
+inline void PoolCore::cancel_pending() {
+  require_home();
+  for (Handle handle = 0; handle < exchange_->slots.was_used(); ++handle) {
+    StateWord word = exchange_->slots[handle].load();
+    while (word.phase() == Phase::queued) {
+      if (!exchange_->slots[handle].transition(word, word.with_phase(Phase::cancelled))) continue;
+      exchange_->announce_end(handle, word);
+      break;
+    }
+  }
+}
+
+inline bool PoolCore::wait_idle(const Deadline& deadline) {
+  require_home();
+  // A worker that runs out of work rings whoever is counted as sleeping: see Worker::start_looking.
+  const bool idle = exchange_->hub.wait(exchange_->spin, deadline, [this] { return supervisor_.was_idle(); });
+  exchange_->sweep(SIZE_MAX);
+  return idle;
+}
+
+inline bool PoolCore::join(const Deadline& deadline) {
+  require_home();
+  if (!is_closed()) throw UsageError("join() before close(): the pool still takes tasks, so it would never end");
+  if (!wait_idle(deadline)) return false;
+  stop();
+  return true;
+}
+
+inline void PoolCore::terminate() {
+  require_home();
+  const auto reason = std::make_exception_ptr(PoolClosed("the pool was terminated before the task ended"));
+  {
+    const std::lock_guard lock(exchange_->submit_mutex);
+    refusal_ = reason;
+  }
+  layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote after the bell
+  zygote_.ring();
+  exchange_->break_all(reason);
+  exchange_->hub.ring();
+  stop();
+}
+
+/// Lets the workers leave in order, once they have no work; idempotent.
+inline void PoolCore::stop() noexcept {
+  if (std::exchange(is_joined_, true)) return;
+  layout_.words().is_stopping.store(1, std::memory_order_seq_cst);
+  layout_.wake_all();
+  zygote_.ring();
+  supervisor_.join();
+}
+
+inline PoolCore::~PoolCore() {
+  close();
+  if (std::uncaught_exceptions() > exceptions_) cancel_pending();
+  if (!exchange_->reason_of_break()) wait_idle(std::nullopt);
+  exchange_->dispatcher.finish();
+  stop();
+  exchange_->sweep(SIZE_MAX);
+}
+
+}  // namespace procpool::detail

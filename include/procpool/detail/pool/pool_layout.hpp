@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The shared memory of a pool beside slots and results: rings, rows, and the words that steer its processes.
+///
+/// Shared by  laid out before the first fork; each process has its own copy of PoolLayout, naming the same memory.
+/// Crash      nothing here is owned by anybody.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+
+#include <procpool/detail/pool/presence.hpp>
+#include <procpool/detail/pool/row.hpp>
+#include <procpool/detail/ring/ring.hpp>
+#include <procpool/detail/task/exchange.hpp>
+
+namespace procpool::detail {
+
+/// The rings, in the order in which workers look at them.
+enum class RingName : std::uint8_t { requeued, high, normal, low };
+inline constexpr std::size_t ring_count = 4;
+
+/// Steers the processes of a pool. Each word is set once.
+struct alignas(64) PoolWords {
+  std::atomic<std::uint32_t> is_stopping{0};   // by the user's process: workers leave when they find no work
+  std::atomic<std::uint32_t> is_killed{0};     // by the user's process: the zygote kills the workers and leaves
+};
+
+/// One ring and those who wait for space in it.
+struct RingAndSpace {
+  Ring ring;
+  alignas(64) std::atomic<std::uint64_t> wanted{0};  // a head that a submitter waits for, written by submitters; or 0
+  EventCount space;                                  // rung by the worker who moved the head that far
+
+  RingAndSpace(Ring::Word* cells, std::size_t capacity) noexcept : ring(cells, capacity) {}
+};
+
+class PoolLayout {
+ public:
+  /// Tasks that lost their worker before they started wait here for another; more than that wait in the supervisor.
+  static constexpr std::size_t requeue_capacity = 4096;
+
+  static std::size_t committed_bytes(std::size_t workers) noexcept {
+    return 64 + sizeof(PoolWords) + ring_count * sizeof(RingAndSpace) + Presence::bytes_for(workers) +
+           workers * sizeof(Row);
+  }
+  static std::size_t ring_bytes(std::size_t queue_capacity) noexcept {
+    return (requeue_cells() + 3 * Ring::cells_for(queue_capacity)) * sizeof(Ring::Word);
+  }
+
+  PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept;
+
+  [[nodiscard]] RingAndSpace& ring(RingName name) const noexcept { return rings_[static_cast<std::size_t>(name)]; }
+  [[nodiscard]] RingAndSpace* rings() const noexcept { return rings_; }
+  [[nodiscard]] Row& row(std::size_t worker) const noexcept { return rows_[worker]; }
+  [[nodiscard]] PoolWords& words() const noexcept { return *words_; }
+  [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
+
+  /// Wakes one sleeper unless somebody looks for work already. Call it after publishing.
+  ///
+  /// Lemma "publish / looking": a published task is seen by a worker that looks, or a sleeper is woken for it. The
+  /// submitter stores the cell, then reads the bits; a worker that ends its look sets its bits (asleep, or neither when
+  /// it found other work), then reads the cells once more. All four are seq_cst, so one of the two sees the other. A
+  /// worker that found other work and sees this task wakes the next sleeper by this same call.
+  void wake_one() noexcept {
+    if (const std::optional<WorkerIndex> sleeper = presence.choose_sleeper()) rows_[*sleeper].wake.ring_one();
+  }
+
+  /// Wakes every worker, to look at its mailbox, at the words, and at the rings.
+  void wake_all() noexcept {
+    for (std::size_t i = 0; i < workers_; ++i) rows_[i].wake.ring_all();
+  }
+
+  Presence presence;
+
+ private:
+  static std::size_t requeue_cells() noexcept { return Ring::cells_for(requeue_capacity); }
+
+  std::size_t workers_;
+  PoolWords* words_;
+  RingAndSpace* rings_;
+  Row* rows_;
+};
+
+inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept
+    : presence(exchange.pool_part(), workers), workers_(workers) {
+  std::byte* next = exchange.pool_part() + Presence::bytes_for(workers);
+  words_ = ::new (static_cast<void*>(next)) PoolWords;
+  next += sizeof(PoolWords);
+  rings_ = reinterpret_cast<RingAndSpace*>(next);
+  next += ring_count * sizeof(RingAndSpace);
+  rows_ = reinterpret_cast<Row*>(next);
+  for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rows_[i])) Row;
+
+  auto* cells = reinterpret_cast<Ring::Word*>(exchange.ring_part());
+  for (std::size_t i = 0; i < ring_count; ++i) {
+    const std::size_t capacity = i == 0 ? requeue_capacity : queue_capacity;
+    ::new (static_cast<void*>(&rings_[i])) RingAndSpace(cells, capacity);
+    cells += Ring::cells_for(capacity);
+  }
+}
+
+static_assert(sizeof(RingAndSpace) % 64 == 0 && sizeof(Row) % 64 == 0, "they follow each other without padding");
+
+}  // namespace procpool::detail

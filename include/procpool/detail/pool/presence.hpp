@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Which workers look for work, and which sleep until they are woken.
+///
+/// Shared by  the workers, each changing its own two bits; whoever wakes a sleeper turns it into a looker at that moment,
+///            so that the next submit wakes nobody; the supervisor clears the bits of the dead.
+/// Progress   lock-free; one load tells for 32 workers.
+/// Crash      a looker that dies or is stopped would keep others asleep: the supervisor's tick rings everyone while
+///            tasks wait and nothing moves.
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+
+#include <procpool/detail/result/state_word.hpp>
+
+namespace procpool::detail {
+
+class Presence {
+ public:
+  [[nodiscard]] static std::size_t bytes_for(std::size_t workers) noexcept { return groups(workers) * sizeof(Group); }
+
+  /// `memory` is shared, aligned to 64.
+  Presence(std::byte* memory, std::size_t workers) noexcept
+      : groups_(reinterpret_cast<Group*>(memory)), count_(groups(workers)) {
+    for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&groups_[i])) Group;
+  }
+
+  // A worker, about itself. Each is a seq_cst read-modify-write: what it looks at afterwards is newer than the bits.
+
+  void start_looking(WorkerIndex worker) noexcept { change(worker, asleep_bit(worker), looking_bit(worker)); }
+  void stop_looking(WorkerIndex worker) noexcept { change(worker, looking_bit(worker) | asleep_bit(worker), 0); }
+  void fall_asleep(WorkerIndex worker) noexcept { change(worker, looking_bit(worker), asleep_bit(worker)); }
+
+  // Anyone.
+
+  /// A sleeper to wake, now marked as looking; empty if somebody looks already or nobody sleeps.
+  [[nodiscard]] std::optional<WorkerIndex> choose_sleeper() noexcept;
+
+  [[nodiscard]] bool had_sleepers() const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (groups_[i].bits.load(std::memory_order_relaxed) >> 32 != 0) return true;  // relaxed: racy by nature
+    }
+    return false;
+  }
+
+ private:
+  struct alignas(64) Group {
+    std::atomic<std::uint64_t> bits{0};  // low half: looking; high half: asleep; see above for who writes
+  };
+
+  static std::size_t groups(std::size_t workers) noexcept { return (workers + 31) / 32; }
+  static std::uint64_t looking_bit(WorkerIndex worker) noexcept { return std::uint64_t{1} << worker % 32; }
+  static std::uint64_t asleep_bit(WorkerIndex worker) noexcept { return std::uint64_t{1} << (32 + worker % 32); }
+
+  void change(WorkerIndex worker, std::uint64_t clear, std::uint64_t set) noexcept {
+    std::atomic<std::uint64_t>& bits = groups_[worker / 32].bits;
+    std::uint64_t now = bits.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+    // (1) seq_cst-rmw, pairs with (2): a submitter that does not see these bits published before it.
+    while (!bits.compare_exchange_weak(now, (now & ~clear) | set, std::memory_order_seq_cst,
+                                       std::memory_order_relaxed)) {
+    }
+  }
+
+  Group* groups_;
+  std::size_t count_;
+};
+
+inline std::optional<WorkerIndex> Presence::choose_sleeper() noexcept {
+  for (;;) {
+    std::size_t found = count_;
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      // (2) seq_cst-load, pairs with (1): comes after the caller's publish in the one order of all of these.
+      const std::uint64_t now = groups_[i].bits.load(std::memory_order_seq_cst);
+      if ((now & 0xFFFFFFFF) != 0) return std::nullopt;
+      if (now != 0 && found == count_) {
+        found = i;
+        word = now;
+      }
+    }
+    if (found == count_) return std::nullopt;
+    const auto in_group = static_cast<WorkerIndex>(std::countr_zero(word >> 32));
+    const auto worker = static_cast<WorkerIndex>(found * 32 + in_group);
+    // (3) seq_cst-rmw, pairs with (1): of several who see the sleeper one wakes it.
+    if (groups_[found].bits.compare_exchange_strong(word, (word & ~asleep_bit(worker)) | looking_bit(worker),
+                                                    std::memory_order_seq_cst, std::memory_order_relaxed)) {
+      return worker;
+    }
+  }
+}
+
+}  // namespace procpool::detail

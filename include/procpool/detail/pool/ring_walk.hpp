@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Moves the head of a ring over cells whose tasks were claimed, cancelled or taken.
+
+#include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/ring/ring.hpp>
+
+namespace procpool::detail {
+
+/// True if a task waits in the ring. Anyone may walk at any time; a published cell whose slot is not queued with its
+/// ticket is dead for ever.
+[[nodiscard]] inline bool walk_to_live_head(Ring& ring, const SlotTable& slots) noexcept {
+  for (;;) {
+    const std::uint64_t position = ring.head();
+    const std::optional<Cell> cell = ring.peek(position);
+    if (!cell) {
+      if (ring.was_lapped(position)) continue;
+      return false;
+    }
+    if (slots.contains(cell->handle())) {
+      const StateWord word = slots[cell->handle()].load();
+      if (word.phase() == Phase::queued && word.ticket() == cell->ticket()) return true;
+    }
+    ring.pass(position);
+  }
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// What the user's process, the zygote and a worker tell each other about that worker.
+///
+/// Shared by  all; one row per worker, kept over its lives. Who writes what is said at each member.
+/// Crash      the row outlives the worker and says what it had in hand; it is repaired before the next life begins.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <procpool/detail/result/extent.hpp>
+#include <procpool/detail/ring/ring.hpp>
+#include <procpool/detail/task/worker_self.hpp>
+#include <procpool/detail/wait/event_count.hpp>
+
+namespace procpool::detail {
+
+struct alignas(64) Row {
+  static constexpr std::size_t failure_capacity = 1024;
+
+  // Written by the worker; read by the supervisor, also after the worker's death.
+  std::atomic<std::uint64_t> current{0};     // the cell of the task in hand, set before it is claimed; 0: none
+  std::atomic<std::uint64_t> filling{0};     // FillingWord: the outbox block handed out and not yet published
+  std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may miss one after a death
+  std::atomic<Life> ready{0};                // the life whose initializer has succeeded
+  ReportedProgress progress;                 // of the task in hand
+
+  // Written by the user's process; read by the worker.
+  alignas(64) std::atomic<std::uint64_t> mailbox{0};  // a cell for this worker alone; the worker sets it to 0
+  EventCount wake;                                    // the worker sleeps on it; anyone rings
+
+  // Written by the supervisor; read by the zygote.
+  alignas(64) std::atomic<Life> wanted{0};  // the life that should be; above `born`: to be forked
+
+  // Written by the zygote; read by the supervisor.
+  std::atomic<Life> born{0};            // the life that was forked last
+  std::atomic<std::int32_t> pid{0};     // of that life
+  std::atomic<Life> dead{0};            // the life that was reaped last; the next two belong to it
+  std::atomic<std::int32_t> status{0};  // of waitpid(2)
+  std::atomic<std::int32_t> fork_error{0};  // errno of the last attempt to fork; 0: it succeeded
+
+  // Written by a worker whose initializer threw, before it exits; read by the supervisor after its death.
+  std::atomic<std::uint32_t> failure_size{0};
+  std::byte failure[failure_capacity];  // an encoded exception
+};
+
+}  // namespace procpool::detail

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The thread of the user's process that decides what a death means, and keeps waiting tasks moving.
+///
+/// Shared by  it writes rows' `wanted`, and the slots of dead workers, which nobody else may touch.
+/// Progress   it never waits for ring space, nor for a lock that a waiter holds, and never runs code of the user's.
+/// Crash      it dies with the user's process only.
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/wait.h>
+
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/pool/ring_walk.hpp>
+#include <procpool/detail/pool/zygote_link.hpp>
+#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/error/worker_died.hpp>
+
+namespace procpool::detail {
+
+class Supervisor {
+ public:
+  /// `on_break` is told why no task will run any more: before the open futures fail.
+  Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
+             std::function<void(const std::exception_ptr&)> on_break);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+
+  /// Work has come. Cheap unless the supervisor sleeps.
+  void notice_work() noexcept {
+    // (1) seq_cst-load, pairs with (10): after the caller's publish; see sleep_or_tick().
+    if (is_asleep_.load(std::memory_order_seq_cst)) ring();
+  }
+
+  /// Wakes it to look at everything.
+  void ring() noexcept { ::eventfd_write(bell_.get(), 1); }
+
+  /// Waits until the zygote, and with it every worker, is gone.
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  /// True if no task waits or runs, and no death is undecided.
+  [[nodiscard]] bool was_idle();
+
+  [[nodiscard]] std::uint64_t worker_deaths() const noexcept {
+    return worker_deaths_.load(std::memory_order_relaxed);  // relaxed: a statistic
+  }
+
+ private:
+  static constexpr int tick_milliseconds = 25;
+  static constexpr int lingering_ticks = 20;      // without work, before it sleeps
+  static constexpr unsigned most_requeues = 3;    // without a start
+  static constexpr int most_unready_lives = 5;    // in a row, beyond one per worker
+  static constexpr int most_failed_forks = 8;     // ticks without any worker
+
+  void run();
+  void sleep_or_tick();
+  [[nodiscard]] bool listen(int timeout);
+  [[nodiscard]] bool work_is_outstanding();
+  void tick();
+
+  void look_at_rows();
+  void want_life(std::size_t index);
+  void decide_death(std::size_t index, Life life);
+  void judge_unready(const Row& row, int status);
+  void judge_forks();
+  void break_pool(const std::exception_ptr& reason);
+
+  // The repair of a dead worker's row.
+  void repair(std::size_t index, Life life, int status);
+  void settle(std::size_t index, Handle handle, int status);
+  void requeue(Handle handle, StateWord word);
+  void lose(Handle handle, StateWord word, DeathReport report);
+  void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
+  void give_back_unpublished(const Row& row, const TaskNote* note);
+  void unlink_failure_of(std::uint64_t item, ChunkHeader& header);
+  [[nodiscard]] bool belongs_to(std::size_t index, StateWord word) const noexcept {
+    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
+  }
+
+  Exchange& exchange_;
+  PoolLayout& layout_;
+  ZygoteLink& zygote_;
+  std::function<void(const std::exception_ptr&)> on_break_;
+  UniqueFd bell_;
+  std::mutex repair_mutex_;  // held while a task is between a dead worker's row and a ring
+  std::vector<Life> buried_;      // by index: the last life whose death was decided
+  std::vector<Handle> overflow_;  // requeued tasks for which the ring had no space; Claimed by no worker
+  Life next_life_ = 1;
+  int unready_lives_ = 0;
+  int ticks_without_work_ = 0;
+  int ticks_without_workers_ = 0;
+  std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
+  bool is_zygote_gone_ = false;
+  std::atomic<bool> is_asleep_{false};  // written by the supervisor; read by submitters
+  std::atomic<std::uint64_t> worker_deaths_{0};
+  std::thread thread_;
+};
+
+inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
+                              std::function<void(const std::exception_ptr&)> on_break)
+    : exchange_(exchange),
+      layout_(layout),
+      zygote_(zygote),
+      on_break_(std::move(on_break)),
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      buried_(layout.workers(), 0) {
+  if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
+  for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
+  zygote_.ring();
+  const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
+  thread_ = std::thread([this] { run(); });
+}
+
+inline void Supervisor::run() {
+  ::pthread_setname_np(::pthread_self(), "procpool-super");
+  while (!is_zygote_gone_) {
+    sleep_or_tick();
+    look_at_rows();
+    if (!is_zygote_gone_) tick();
+  }
+  const bool expected = layout_.words().is_stopping.load(std::memory_order_acquire) != 0 ||
+                        layout_.words().is_killed.load(std::memory_order_acquire) != 0;
+  if (!expected) {
+    break_pool(std::make_exception_ptr(
+        BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
+                   "Make a new pool")));
+  }
+}
+
+/// With work outstanding it ticks; a while after the last work it sleeps until it is rung. It says that it sleeps, then
+/// looks for work once more; a submitter publishes, then reads whether it sleeps: one of the two sees the other.
+inline void Supervisor::sleep_or_tick() {
+  if (work_is_outstanding()) ticks_without_work_ = 0;
+  if (++ticks_without_work_ < lingering_ticks) {
+    is_zygote_gone_ = listen(tick_milliseconds);
+    return;
+  }
+  // (10) seq_cst-store, pairs with (1): before the look that follows.
+  is_asleep_.store(true, std::memory_order_seq_cst);
+  is_zygote_gone_ = listen(work_is_outstanding() ? tick_milliseconds : -1);
+  is_asleep_.store(false, std::memory_order_seq_cst);  // Later work finds it awake.
+  ticks_without_work_ = 0;
+}
+
+/// True if the zygote is gone.
+inline bool Supervisor::listen(int timeout) {
+  pollfd watched[] = {{zygote_.socket(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
+  if (::poll(watched, std::size(watched), timeout) <= 0) return false;
+  eventfd_t rings = 0;
+  if (watched[1].revents != 0) ::eventfd_read(bell_.get(), &rings);
+  if (watched[0].revents == 0) return false;
+  char news[256];
+  for (;;) {
+    const ssize_t size = ::recv(zygote_.socket(), news, sizeof news, MSG_DONTWAIT);
+    if (size == 0) return true;
+    if (size < 0) return errno != EAGAIN && errno != EINTR;
+  }
+}
+
+inline bool Supervisor::work_is_outstanding() {
+  if (!overflow_.empty()) return true;
+  for (std::size_t i = 0; i < ring_count; ++i) {
+    if (walk_to_live_head(layout_.rings()[i].ring, exchange_.slots)) return true;
+  }
+  for (std::size_t i = 0; i < layout_.workers(); ++i) {
+    if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;  // before the row: see was_idle()
+    if (layout_.row(i).current.load(std::memory_order_acquire) != 0) return true;  // set before the cell was dead
+  }
+  return false;
+}
+
+/// A task moves from a ring or mailbox to a row, and only by a repair back again: looked at in that order, with no
+/// repair meanwhile, it cannot be missed.
+inline bool Supervisor::was_idle() {
+  const std::lock_guard lock(repair_mutex_);
+  return !work_is_outstanding();
+}
+
+/// Makes up for wake-ups and completions that a dead, stopped or throttled worker owes.
+inline void Supervisor::tick() {
+  exchange_.sweep(1024);
+  std::uint64_t heads = 0;
+  bool tasks_wait = false;
+  for (std::size_t i = 0; i < ring_count; ++i) {
+    tasks_wait |= walk_to_live_head(layout_.rings()[i].ring, exchange_.slots);
+    heads += layout_.rings()[i].ring.head();
+  }
+  for (std::size_t i = 0; i < layout_.workers(); ++i) {
+    tasks_wait |= layout_.row(i).mailbox.load(std::memory_order_acquire) != 0;
+    const Cell cell(layout_.row(i).current.load(std::memory_order_acquire));
+    if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) continue;
+    const StateWord word = exchange_.slots[cell.handle()].load();
+    if (word.is_final() && word.is_watched()) exchange_.hub.deliver(cell.handle());
+  }
+  if (tasks_wait && heads == heads_ && layout_.presence.had_sleepers()) layout_.wake_all();
+  heads_ = heads;
+
+  const std::lock_guard lock(repair_mutex_);
+  for (std::size_t left = overflow_.size(); left > 0; --left) {
+    const Handle handle = overflow_.back();
+    overflow_.pop_back();
+    requeue(handle, exchange_.slots[handle].load());
+  }
+}
+
+inline void Supervisor::look_at_rows() {
+  if (exchange_.reason_of_break()) return;
+  for (std::size_t index = 0; index < layout_.workers(); ++index) {
+    Row& row = layout_.row(index);
+    // (8) acquire-load, pairs with (7) of zygote.hpp: the status belongs to this life.
+    const Life dead = row.dead.load(std::memory_order_acquire);
+    if (dead != buried_[index]) decide_death(index, dead);
+  }
+  judge_forks();
+}
+
+inline void Supervisor::want_life(std::size_t index) {
+  // (2) release-store, pairs with (1) of zygote.hpp: the row was repaired.
+  layout_.row(index).wanted.store(next_life_++, std::memory_order_release);
+}
+
+inline void Supervisor::decide_death(std::size_t index, Life life) {
+  Row& row = layout_.row(index);
+  const int status = row.status.load(std::memory_order_relaxed);  // relaxed: published with `dead`
+  const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
+  const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
+  repair(index, life, status);
+  buried_[index] = life;
+  // relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not died.
+  if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
+  if (was_ready) unready_lives_ = 0;
+  else judge_unready(row, status);
+  if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !work_is_outstanding()) return;
+  want_life(index);
+  zygote_.ring();
+}
+
+/// "The initializer failed", with the error that it threw nested inside (std::rethrow_if_nested).
+[[nodiscard]] inline std::exception_ptr broken_by_initializer(const std::exception_ptr& cause) {
+  const auto wrap = [](const std::string& what) {
+    try {
+      std::throw_with_nested(BrokenPool("the initializer of the pool's workers failed: " + what +
+                                        "; no task can run: mend it and make a new pool"));
+    } catch (...) {
+      return std::current_exception();
+    }
+  };
+  try {
+    if (cause) std::rethrow_exception(cause);
+  } catch (const std::exception& error) {
+    return wrap(error.what());
+  } catch (...) {
+    return wrap("it threw something that is no std::exception");
+  }
+  return std::make_exception_ptr(BrokenPool("the initializer of the pool's workers failed; its error could not be sent"));
+}
+
+/// Only lives that never became ready count: a map whose every item crashes is slow, not broken.
+inline void Supervisor::judge_unready(const Row& row, int status) {
+  const std::size_t size = row.failure_size.load(std::memory_order_acquire);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == initializer_failed_status) {
+    std::exception_ptr cause;
+    if (size > 0 && size <= Row::failure_capacity) {
+      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed), "initializer");  // relaxed: the
+                                                                                        // life is over
+    }
+    break_pool(broken_by_initializer(cause));
+  } else if (++unready_lives_ > most_unready_lives + static_cast<int>(layout_.workers())) {
+    DeathReport report;
+    report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    break_pool(std::make_exception_ptr(
+        BrokenPool("the pool's workers end before they are ready, " + std::to_string(unready_lives_) +
+                   " in a row; the last one: " + death_message(report))));
+  }
+}
+
+/// The zygote retries a fork that fails. With no worker left and none to be had there is nothing to wait for.
+inline void Supervisor::judge_forks() {
+  int error = 0;
+  for (std::size_t index = 0; index < layout_.workers(); ++index) {
+    const Row& row = layout_.row(index);
+    // (6) acquire-load, pairs with (5) of zygote.hpp.
+    const bool is_alive = row.born.load(std::memory_order_acquire) != row.dead.load(std::memory_order_acquire);
+    if (is_alive) {
+      ticks_without_workers_ = 0;
+      return;
+    }
+    // (4) acquire-load, pairs with (3) of zygote.hpp.
+    if (const int last = row.fork_error.load(std::memory_order_acquire); last != 0) error = last;
+  }
+  if (error == 0 || ++ticks_without_workers_ < most_failed_forks) return;
+  break_pool(std::make_exception_ptr(BrokenPool(
+      "no worker of the pool is left and the system refuses to make one: " + std::generic_category().message(error))));
+}
+
+inline void Supervisor::break_pool(const std::exception_ptr& reason) {
+  layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote
+  zygote_.ring();
+  on_break_(reason);
+  exchange_.break_all(reason);
+  exchange_.hub.ring();
+}
+
+inline void Supervisor::repair(std::size_t index, Life life, int status) {
+  const std::lock_guard lock(repair_mutex_);
+  Row& row = layout_.row(index);
+  layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
+  const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+  if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) {
+    settle(index, cell.handle(), status);
+  } else if (cell.bits != 0) {  // A wild write ruined the row: whatever the worker owned is found by its slots.
+    for (Handle handle = 0; handle < exchange_.slots.was_used(); ++handle) settle(index, handle, status);
+  }
+  exchange_.outbox.orphan(life);
+  row.filling.store(0, std::memory_order_relaxed);  // relaxed: published with the next life
+  row.current.store(0, std::memory_order_release);  // after the task is back in a ring: see was_idle()
+  layout_.wake_one();                               // It may have been the looker on whom a submitter relied.
+  exchange_.hub.ring();
+}
+
+/// Decides about one task that the dead worker named. If its word does not name the worker, then the worker had not
+/// claimed it, or has ended it and perhaps told nobody.
+inline void Supervisor::settle(std::size_t index, Handle handle, int status) {
+  const StateWord word = exchange_.slots[handle].load();
+  if (!belongs_to(index, word)) {
+    if (word.is_final()) exchange_.announce_end(handle, word);
+    return;
+  }
+  TaskNote* note = exchange_.slots.note(handle);
+  give_back_unpublished(layout_.row(index), note);
+  if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
+    requeue(handle, word.with_requeues(word.requeues() + 1));
+    return;
+  }
+  DeathReport report;
+  report.pid = layout_.row(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
+  report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (note != nullptr) report.label = note->label;
+  if (note != nullptr && note->has_position) report.position = note->first_position;
+  if (note != nullptr && note->items > 0) {
+    lose_item(handle, word, *note, std::move(report));
+  } else {
+    lose(handle, word, std::move(report));
+  }
+}
+
+/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new.
+inline void Supervisor::requeue(Handle handle, StateWord word) {
+  RingAndSpace& ring = layout_.ring(RingName::requeued);
+  Slot& slot = exchange_.slots[handle];
+  const bool has_space = !ring.ring.was_full();
+  StateWord seen = slot.load();
+  for (;;) {
+    StateWord wanted = seen.with_requeues(word.requeues()).with_owner(no_worker);
+    wanted = has_space ? wanted.with_phase(Phase::queued).with_ticket(ring.ring.next_position())
+                       : wanted.with_phase(Phase::claimed);
+    if (slot.transition(seen, wanted)) break;
+    if (seen.is_final()) return;  // The pool broke.
+  }
+  if (!has_space) {
+    overflow_.push_back(handle);
+    return;
+  }
+  ring.ring.publish(handle);
+  layout_.wake_one();
+}
+
+inline void Supervisor::lose(Handle handle, StateWord word, DeathReport report) {
+  exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
+  while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::lost))) {
+    if (word.is_final()) return;
+  }
+  exchange_.announce_end(handle, word);
+}
+
+/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere.
+inline void Supervisor::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
+  auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
+  std::size_t item = 0;
+  if (word.phase() == Phase::running) {
+    item = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items - 1);  // It may be ruined.
+  }
+  report.position = note.first_position + item;
+  note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
+  header.finished.store(item + 1, std::memory_order_release);  // published again with the slot's word
+  if (item + 1 < note.items) {
+    requeue(handle, word.with_requeues(0));
+    return;
+  }
+  Slot& slot = exchange_.slots[handle];
+  const LockResult lock = slot.mutex.try_lock_reporting();
+  slot.result = ResultHeader{};
+  if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
+  else slot.mutex.unlock();
+  while (!slot.transition(word, word.with_phase(Phase::done))) {
+    if (word.is_final()) return;
+  }
+  exchange_.announce_end(handle, word);
+}
+
+/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
+inline void Supervisor::give_back_unpublished(const Row& row, const TaskNote* note) {
+  const FillingWord filling(row.filling.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+  if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
+  if (note != nullptr && note->items > 0) {
+    auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
+    const std::uint64_t finished = header.finished.load(std::memory_order_relaxed);  // relaxed: as above
+    if (filling.item() < finished) return;
+    unlink_failure_of(finished, header);
+  }
+  Extent& extent = exchange_.outbox.extent(filling.extent());
+  const bool counted = (extent.allocated.load(std::memory_order_relaxed) & FillingWord::count_mask) == filling.count();
+  if (counted) exchange_.outbox.give_back(exchange_.outbox.address(filling.extent()));
+}
+
+/// The dead worker may have linked the failure of an item that it did not finish.
+inline void Supervisor::unlink_failure_of(std::uint64_t item, ChunkHeader& header) {
+  // relaxed: the dead write nothing any more
+  const auto* record = std::bit_cast<const FailureRecord*>(header.failures.load(std::memory_order_relaxed));
+  if (record == nullptr || !exchange_.outbox.holds(record, sizeof *record) || record->item < item) return;
+  header.failures.store(record->next, std::memory_order_relaxed);  // relaxed: published with the slot's word
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The life of a worker process: find a task, run it, publish its result.
+///
+/// Shared by  its one thread; what it shares is in its row, the slots, the rings and the outbox.
+/// Crash      at every step the state word of the slot says what the supervisor has to do: nothing (Queued), requeue
+///            (Claimed), report (Running), nothing again (Done, or not this worker's any more).
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include <procpool/detail/os/stdio_flush.hpp>
+#include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/task/task_context.hpp>
+
+namespace procpool::detail {
+
+class Worker {
+ public:
+  Worker(Exchange& exchange, PoolLayout& layout, WorkerIndex index, Life life) noexcept
+      : exchange_(exchange), layout_(layout), index_(index), row_(layout.row(index)),
+        outbox_(exchange.outbox, life, row_.filling) {}
+
+  /// Runs tasks until the pool stops and no work is left, or `should_leave()` says so between two tasks.
+  void serve(WorkerSelf& self, const std::function<bool()>& should_leave);
+
+ private:
+  struct Claim {
+    Slot* slot;
+    Handle handle;
+  };
+
+  [[nodiscard]] std::optional<Claim> find_work() noexcept;
+  [[nodiscard]] std::optional<Claim> claim_from_mailbox() noexcept;
+  [[nodiscard]] std::optional<Claim> claim_from(RingAndSpace& ring) noexcept;
+  [[nodiscard]] bool claim(Slot& slot, Cell cell) noexcept;
+  void signal_space(RingAndSpace& ring, std::uint64_t head) noexcept;
+
+  [[nodiscard]] std::optional<Claim> wait_for_work() noexcept;
+  [[nodiscard]] bool more_work_waits() const noexcept;
+  void start_looking() noexcept;
+
+  void run(WorkerSelf& self, const Claim& claim);
+  void publish(const Claim& claim, const ResultHeader& result) noexcept;
+
+  Exchange& exchange_;
+  PoolLayout& layout_;
+  WorkerIndex index_;
+  Row& row_;
+  OutboxWriter outbox_;
+  bool is_looking_ = false;
+  std::uint32_t turns_ = 0;  // claims tried, for the turn of the low ring
+};
+
+inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_leave) {
+  for (;;) {
+    std::optional<Claim> work = find_work();
+    if (!work) {
+      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0) return;  // set after the last publish
+      work = wait_for_work();
+      if (!work) continue;
+    }
+    if (is_looking_) {
+      layout_.presence.stop_looking(index_);
+      is_looking_ = false;
+      if (more_work_waits()) layout_.wake_one();  // Keeps the lemma "publish / looking" for what else was published.
+    }
+    run(self, *work);
+    if (should_leave && should_leave()) return;
+  }
+}
+
+/// The mailbox, then the rings in their order; the lowest ring first at every 16th turn, so that nothing starves.
+inline std::optional<Worker::Claim> Worker::find_work() noexcept {
+  if (auto work = claim_from_mailbox()) return work;
+  if (++turns_ % 16 == 0) {
+    if (auto work = claim_from(layout_.ring(RingName::low))) return work;
+  }
+  for (std::size_t i = 0; i < ring_count; ++i) {
+    if (auto work = claim_from(layout_.rings()[i])) return work;
+  }
+  // A cell that was cancelled under the worker's hand may still stand in the row: it has nothing in hand.
+  row_.current.store(0, std::memory_order_release);  // (1) release-store, pairs with (2) of idle.hpp: it owns nothing.
+  return std::nullopt;
+}
+
+inline std::optional<Worker::Claim> Worker::claim_from(RingAndSpace& ring) noexcept {
+  for (;;) {
+    const std::uint64_t position = ring.ring.head();
+    const std::optional<Cell> cell = ring.ring.peek(position);
+    if (!cell) {
+      if (ring.ring.was_lapped(position)) continue;  // The head has moved on meanwhile.
+      return std::nullopt;
+    }
+    Slot& slot = exchange_.slots[cell->handle()];
+    const bool claimed = claim(slot, *cell);
+    ring.ring.pass(position);
+    signal_space(ring, position + 1);
+    if (claimed) return Claim{&slot, cell->handle()};
+  }
+}
+
+/// A death after the store to the row leaves a Queued task that the row merely names: the supervisor finds that it is
+/// not this worker's. A death after the transition leaves a Claimed one, which it requeues.
+inline bool Worker::claim(Slot& slot, Cell cell) noexcept {
+  StateWord word = slot.load();
+  if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
+  // (3) release-store, pairs with (4) of supervisor.hpp: whoever sees the claim sees what the row names.
+  row_.current.store(cell.bits, std::memory_order_release);
+  while (word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
+    if (slot.transition(word, word.with_phase(Phase::claimed).with_owner(index_))) return true;
+  }
+  return false;
+}
+
+inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
+  // (5) acquire-load, pairs with (6) of pool_core.hpp: the slot of the task is filled.
+  const Cell cell(row_.mailbox.load(std::memory_order_acquire));
+  if (cell.bits == 0) return std::nullopt;
+  Slot& slot = exchange_.slots[cell.handle()];
+  const bool claimed = claim(slot, cell);
+  row_.mailbox.store(0, std::memory_order_release);  // (7) release-store, pairs with (8) of pool_core.hpp: it is free.
+  if (!claimed) return std::nullopt;
+  return Claim{&slot, cell.handle()};
+}
+
+/// Lemma "head moved / waiting for space": the submitter stores the head that it waits for, then reads the head; the
+/// worker moves the head, then reads what is waited for. All four are seq_cst, so one of the two sees the other.
+inline void Worker::signal_space(RingAndSpace& ring, std::uint64_t head) noexcept {
+  const std::uint64_t wanted = ring.wanted.load(std::memory_order_seq_cst);
+  if (wanted == 0 || static_cast<std::int64_t>(head - wanted) < 0) return;
+  ring.wanted.store(0, std::memory_order_seq_cst);
+  ring.space.ring_all();
+}
+
+inline void Worker::start_looking() noexcept {
+  layout_.presence.start_looking(index_);
+  is_looking_ = true;
+  // Whoever waits until all is idle reads the rows after it counted itself: see PoolCore::wait_idle.
+  if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
+}
+
+/// Looks for a while, then sleeps until woken. Empty: look at everything again.
+inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
+  if (!is_looking_) start_looking();
+  for (Spinner spinner(exchange_.spin); spinner.spin();) {
+    if (auto work = find_work()) return work;
+    if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
+  }
+  const EventCount::Key key = row_.wake.key();
+  layout_.presence.fall_asleep(index_);
+  // Keeps the lemma "publish / looking": one more look after the bits.
+  if (auto work = find_work()) return work;
+  if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0) row_.wake.wait(key);
+  layout_.presence.start_looking(index_);
+  return std::nullopt;
+}
+
+inline bool Worker::more_work_waits() const noexcept {
+  for (std::size_t i = 0; i < ring_count; ++i) {
+    const Ring& ring = layout_.rings()[i].ring;
+    if (ring.peek(ring.head())) return true;
+  }
+  return false;
+}
+
+inline void Worker::run(WorkerSelf& self, const Claim& claim) {
+  Slot& slot = *claim.slot;
+  for (StateWord word = slot.load(); !slot.transition(word, word.with_phase(Phase::running));) {
+    if (word.phase() != Phase::claimed) return;  // The pool broke meanwhile.
+  }
+  self.slot = &slot;
+  self.label = slot.task.has(TaskRecord::has_terms) ? Terms::label_in(slot.task.block()) : std::string_view{};
+  TaskContext context(slot.task, self, outbox_);
+  slot.task.run(context);
+  flush_standard_streams();  // A later death must not swallow what this task printed.
+  if (!self.home.is_here()) ::_exit(0);  // A process that the task forked came back from it; it is not the worker.
+  publish(claim, context.result);
+  self.slot = nullptr;
+}
+
+/// A death before the transition leaves a Running task, which is Lost, and a block that the row names. A death after it
+/// leaves a Done task; the supervisor delivers it and wakes its waiters in this worker's place.
+inline void Worker::publish(const Claim& claim, const ResultHeader& result) noexcept {
+  Slot& slot = *claim.slot;
+  const LockResult lock = slot.mutex.lock_reporting();
+  slot.result = result;
+  if (lock != LockResult::damaged) slot.mutex.unlock();
+
+  StateWord word = slot.load();
+  for (;;) {
+    if (word.phase() != Phase::running || word.owner() != index_) return;  // The pool broke meanwhile.
+    if (slot.transition(word, word.with_phase(Phase::done))) break;
+  }
+  outbox_.published();
+  if (word.is_watched()) {
+    exchange_.completions(index_).push(claim.handle);
+    if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
+  }
+  if (word.is_waited_for()) slot.wake_sleepers();
+  row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1,  // relaxed: this worker alone writes it
+                        std::memory_order_relaxed);                           // relaxed: a statistic
+  row_.current.store(0, std::memory_order_release);                           // (9) release-store, pairs with (2)
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The process that forks and reaps every worker: single-threaded, so that no worker is forked from a process with
+/// threads.
+///
+/// Shared by  it reads the supervisor's wishes in the rows and writes births and deaths there; the socket is only a
+///            bell, so a thousand deaths need no more room than one.
+/// Crash      its end closes the socket: the supervisor sees that at once and breaks the pool; the workers get SIGKILL
+///            from the kernel. It leaves, killing its workers, when the user's process ends (pidfd) or execs (end of
+///            stream).
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include <procpool/detail/os/own_process.hpp>
+#include <procpool/detail/os/unique_fd.hpp>
+#include <procpool/detail/pool/worker_process.hpp>
+
+namespace procpool::detail {
+
+class Zygote {
+ public:
+  Zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, UniqueFd socket, UniqueFd user_process)
+      : exchange_(exchange), layout_(layout), program_(program), socket_(std::move(socket)),
+        user_process_(std::move(user_process)), pids_(layout.workers(), 0) {}
+
+  /// Never returns. Signals are blocked when it is called, and stay so.
+  [[noreturn]] void run();
+
+ private:
+  [[nodiscard]] bool must_leave() const noexcept {
+    return is_abandoned_ || layout_.words().is_killed.load(std::memory_order_acquire) != 0 ||
+           (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !has_workers());
+  }
+  [[nodiscard]] bool has_workers() const noexcept {
+    return std::any_of(pids_.begin(), pids_.end(), [](::pid_t pid) { return pid != 0; });
+  }
+
+  void wait_for_news();
+  void ring() const noexcept {
+    const char news = 'n';
+    ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);  // A full socket rings as well.
+  }
+  void fork_wanted();
+  void fork_worker(std::size_t index, Life life);
+  void reap();
+  void record_death(std::size_t index, int status) noexcept;
+  void kill_adopted() const;
+  [[noreturn]] void leave();
+
+  Exchange& exchange_;
+  PoolLayout& layout_;
+  const WorkerProgram& program_;
+  UniqueFd socket_;
+  UniqueFd user_process_;
+  UniqueFd child_signals_;
+  std::vector<::pid_t> pids_;  // of the living workers, by index; 0: none
+  bool is_abandoned_ = false;
+  int failed_forks_ = 0;  // in a row
+};
+
+inline void Zygote::run() {
+  ::prctl(PR_SET_NAME, "procpool-zygote");
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // What a dead worker's tasks have forked comes here, to be killed.
+  reset_signal_handlers();             // Among them SIGCHLD: inherited as ignored it would lose every exit status.
+  ignore_signals({SIGINT, SIGQUIT, SIGHUP});
+  sigset_t children;
+  ::sigemptyset(&children);
+  ::sigaddset(&children, SIGCHLD);
+  child_signals_ = UniqueFd(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
+  while (!must_leave()) {
+    fork_wanted();
+    wait_for_news();
+    reap();
+  }
+  leave();
+}
+
+inline void Zygote::wait_for_news() {
+  pollfd watched[] = {{socket_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}, {user_process_.get(), POLLIN, 0}};
+  // After a failed fork it tries again later, each time twice as late.
+  const int timeout = failed_forks_ == 0 ? -1 : std::min(1000, 10 << std::min(failed_forks_, 7));
+  if (::poll(watched, std::size(watched), timeout) <= 0) return;
+  if (watched[2].revents != 0) is_abandoned_ = true;
+  if (watched[1].revents != 0) {
+    signalfd_siginfo ignored[16];
+    while (::read(child_signals_.get(), ignored, sizeof ignored) > 0) {
+    }
+  }
+  if (watched[0].revents != 0) {
+    char bells[256];
+    const ssize_t size = ::recv(socket_.get(), bells, sizeof bells, MSG_DONTWAIT);
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) is_abandoned_ = true;
+  }
+}
+
+inline void Zygote::fork_wanted() {
+  for (std::size_t index = 0; index < pids_.size(); ++index) {
+    Row& row = layout_.row(index);
+    // (1) acquire-load, pairs with (2) of supervisor.hpp: the row was repaired before the next life was wanted.
+    const Life wanted = row.wanted.load(std::memory_order_acquire);
+    if (pids_[index] == 0 && wanted > row.born.load(std::memory_order_relaxed)) fork_worker(index, wanted);  // relaxed:
+  }  // this process alone writes `born`.
+}
+
+inline void Zygote::fork_worker(std::size_t index, Life life) {
+  const ::pid_t self = ::getpid();
+  flush_standard_streams();  // What `preload` has printed must not come out of every worker.
+  const ::pid_t pid = ::fork();
+  if (pid == 0) {
+    socket_.reset();
+    user_process_.reset();
+    child_signals_.reset();
+    be_worker(exchange_, layout_, program_, static_cast<WorkerIndex>(index), life, self);
+  }
+  Row& row = layout_.row(index);
+  if (pid < 0) {
+    ++failed_forks_;
+    row.fork_error.store(errno, std::memory_order_release);  // (3) release-store, pairs with (4) of supervisor.hpp
+  } else {
+    failed_forks_ = 0;
+    pids_[index] = pid;
+    row.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
+    row.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
+    // (5) release-store, pairs with (6) of supervisor.hpp: the pid belongs to this life.
+    row.born.store(life, std::memory_order_release);
+  }
+  ring();
+}
+
+inline void Zygote::reap() {
+  bool anyone = false;
+  int status = 0;
+  for (::pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    anyone = true;
+    const auto found = std::find(pids_.begin(), pids_.end(), pid);
+    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status);
+  }
+  if (anyone) kill_adopted();
+}
+
+inline void Zygote::record_death(std::size_t index, int status) noexcept {
+  pids_[index] = 0;
+  Row& row = layout_.row(index);
+  row.status.store(status, std::memory_order_relaxed);  // relaxed: published by the next store
+  // (7) release-store, pairs with (8) of supervisor.hpp: the status belongs to this life.
+  row.dead.store(row.born.load(std::memory_order_relaxed), std::memory_order_release);  // relaxed: written here alone
+  ring();
+}
+
+/// Each of their deaths may bring children of their own, whose adoption SIGCHLD tells no one of: the next reap looks.
+inline void Zygote::kill_adopted() const {
+  for (const ::pid_t child : children_of_this_process()) {
+    if (std::find(pids_.begin(), pids_.end(), child) == pids_.end()) ::kill(child, SIGKILL);
+  }
+}
+
+inline void Zygote::leave() {
+  for (const ::pid_t pid : pids_) {
+    if (pid != 0) ::kill(pid, SIGKILL);
+  }
+  for (;;) {
+    kill_adopted();
+    int status = 0;
+    const ::pid_t pid = ::waitpid(-1, &status, 0);
+    if (pid < 0 && errno != EINTR) ::_exit(0);
+    const auto found = std::find(pids_.begin(), pids_.end(), pid);
+    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status);
+  }
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The user's process's end of the zygote: makes it, and rings it.
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <procpool/detail/os/descriptor_registry.hpp>
+#include <procpool/detail/os/pidfd.hpp>
+#include <procpool/detail/pool/zygote.hpp>
+
+namespace procpool::detail {
+
+class ZygoteLink {
+ public:
+  /// Forks the zygote, twice, so that this process has no child of the library's, and waits until `preload` has run.
+  /// Throws what `preload` threw, BrokenPool if it ended the process, UsageError if it left threads behind.
+  ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program);
+
+  /// Asks it to look at the rows and the words.
+  void ring() const noexcept {
+    const char news = 'n';
+    ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  /// Readable when it has news; its end of stream is the zygote's end.
+  [[nodiscard]] int socket() const noexcept { return socket_.get(); }
+
+ private:
+  struct SocketPair {
+    UniqueFd ours;
+    UniqueFd theirs;
+  };
+
+  static SocketPair make_sockets();
+  ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair sockets);
+  static void fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair& sockets);
+  [[noreturn]] static void be_zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
+                                     SocketPair& sockets, UniqueFd user_process);
+  static void preload(const WorkerProgram& program, int socket);
+  static void await_preload(int socket);
+
+  UniqueFd socket_;
+  RegisteredDescriptor registered_socket_;
+};
+
+inline ZygoteLink::SocketPair ZygoteLink::make_sockets() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    throw std::system_error(errno, std::generic_category(), "socketpair for a pool");
+  }
+  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program)
+    : ZygoteLink(exchange, layout, program, make_sockets()) {}
+
+inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair sockets)
+    : socket_((fork_twice(exchange, layout, program, sockets), std::move(sockets.ours))),
+      registered_socket_(socket_.get()) {
+  sockets.theirs.reset();
+  await_preload(socket_.get());
+}
+
+inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
+                                   SocketPair& sockets) {
+  UniqueFd user_process = open_pidfd(::getpid());  // before the fork: later the pid might be another's
+  flush_standard_streams();
+  const SignalBlock no_handler_of_the_users_in_the_child;
+  const auto registry = DescriptorRegistry::instance().lock();
+  const ::pid_t child = ::fork();
+  if (child < 0) throw std::system_error(errno, std::generic_category(), "fork of a pool's zygote");
+  if (child == 0) {
+    const ::pid_t grandchild = ::fork();
+    if (grandchild != 0) ::_exit(grandchild < 0 ? errno : 0);
+    be_zygote(exchange, layout, program, sockets, std::move(user_process));
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+    throw std::system_error(WEXITSTATUS(status), std::generic_category(), "fork of a pool's zygote");
+  }
+}
+
+inline void ZygoteLink::be_zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
+                                  SocketPair& sockets, UniqueFd user_process) {
+  purge_standard_streams();
+  DescriptorRegistry::instance().close_all_but(exchange.mapping.descriptor());
+  sockets.ours.reset();
+  preload(program, sockets.theirs.get());
+  Zygote(exchange, layout, program, std::move(sockets.theirs), std::move(user_process)).run();
+}
+
+/// Reports "ready", or an encoded exception, and then ends.
+inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
+  std::exception_ptr failure;
+  try {
+    if (program.preload) program.preload();
+    if (const std::size_t threads = program.preload ? threads_of_this_process() : 1; threads > 1) {
+      throw UsageError("PoolOptions::preload left " + std::to_string(threads - 1) +
+                       " threads running in the process that forks the workers; threads do not survive a fork: start "
+                       "them in the initializer instead");
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) {
+    const std::byte ready{0};
+    ::send(socket, &ready, sizeof ready, MSG_NOSIGNAL);
+    return;
+  }
+  const EncodedException report = encode_exception(failure);
+  ::send(socket, report.bytes().data(), report.bytes().size(), MSG_NOSIGNAL);
+  flush_standard_streams();
+  ::_exit(initializer_failed_status);
+}
+
+inline void ZygoteLink::await_preload(int socket) {
+  std::vector<std::byte> report(std::size_t{64} << 10);
+  ssize_t size = 0;
+  do {
+    size = ::recv(socket, report.data(), report.size(), 0);
+  } while (size < 0 && errno == EINTR);
+  if (size == 1) return;
+  if (size <= 0) throw BrokenPool("PoolOptions::preload ended the process that forks the workers; nothing was started");
+  report.resize(static_cast<std::size_t>(size));
+  std::rethrow_exception(decode_exception(report, 0, "preload"));
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Where tasks and results change hands: the memory of a pool and what its futures need of it.
+///
+/// Shared by  made before the first fork; every process has its own copy of this object, and they name the same memory.
+/// Crash      it lives in the user's process until the last future and the pool are gone, so a future may outlive its
+///            pool.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/memory/block_allocator.hpp>
+#include <procpool/detail/os/process_identity.hpp>
+#include <procpool/detail/result/outbox.hpp>
+#include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/detail/task/completion_hub.hpp>
+#include <procpool/detail/task/dispatcher.hpp>
+
+namespace procpool::detail {
+
+/// How the reservation of a pool is divided. Offsets from its start, in bytes.
+struct MemoryPlan {
+  static constexpr std::size_t granule = std::size_t{64} << 10;
+  static constexpr std::size_t most_slots = std::size_t{1} << handle_bits;
+
+  std::size_t fixed;      // committed at once: signals, completion rings, the outbox's table, and the pool's own part
+  std::size_t rings;      // committed as they are used
+  std::size_t slots;      // committed as slots are used
+  std::size_t arguments;  // blocks of the parent that workers only read
+  std::size_t data;       // blocks of the parent that workers write to
+  std::size_t outbox;     // blocks of the workers
+
+  /// Divides `total` bytes. Throws UsageError if they do not suffice for a pool.
+  static MemoryPlan divide(std::size_t total, std::size_t fixed, std::size_t rings);
+
+  [[nodiscard]] std::size_t total() const noexcept { return fixed + rings + slots + arguments + data + outbox; }
+
+ private:
+  static constexpr std::size_t align(std::size_t bytes) noexcept { return bytes / granule * granule; }
+  static constexpr std::size_t align_up(std::size_t bytes) noexcept { return align(bytes + granule - 1); }
+};
+
+class Exchange {
+ public:
+  /// `own` committed bytes and `rings` reserved ones are for the pool itself: see pool_part(), ring_part().
+  Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings, std::chrono::nanoseconds spin);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // Life: one reference of the pool, one of each slot in use.
+  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller holds one
+  void release() noexcept {
+    // (1) acq_rel-rmw, pairs with (1): all use of the memory is over before it goes.
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+  /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
+  std::mutex submit_mutex;
+
+  /// A task has ended in this process: wakes who sleeps on it and tells who watches it. `before` is its last word.
+  void announce_end(Handle handle, StateWord before) {
+    if (before.is_waited_for()) slots[handle].wake_sleepers();
+    if (before.is_watched()) hub.deliver(handle);
+  }
+
+  /// The supervisor says why a task is Lost, before it says that it is.
+  void record_loss(Handle handle, std::exception_ptr reason);
+  /// Why it is Lost. Once.
+  [[nodiscard]] std::exception_ptr take_loss(Handle handle);
+
+  /// The value of a task that ran in this process: kept until its slot is given back.
+  void keep_local(Handle handle, std::shared_ptr<void> value) {
+    const std::lock_guard lock(mutex_);
+    locals_[handle] = std::move(value);
+  }
+  [[nodiscard]] std::shared_ptr<void> local(Handle handle) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = locals_.find(handle);
+    return found == locals_.end() ? nullptr : found->second;
+  }
+
+  /// No task will run any more; those that have not ended fail with `reason`.
+  void break_all(const std::exception_ptr& reason);
+  [[nodiscard]] std::exception_ptr reason_of_break() const;
+
+  /// Puts a slot whose result nobody will read where the sweeper finds it.
+  void abandon(Handle handle);
+
+  /// Frees up to `most` abandoned tasks that have ended, and counts their failures.
+  void sweep(std::size_t most);
+  [[nodiscard]] std::size_t abandoned() const;
+  [[nodiscard]] std::uint64_t dropped_failures() const noexcept {
+    return dropped_failures_.load(std::memory_order_relaxed);  // relaxed: a statistic
+  }
+
+  /// Gives back result, arguments and slot of a task that is final. The owner, or the sweeper.
+  void free_slot(Handle handle, const ResultHeader& result) noexcept;
+
+  /// The result of a task that is Done, as its worker left it; checked, so that its block may be read.
+  [[nodiscard]] ResultHeader read_result(Handle handle) noexcept;
+
+  /// Calls `visit(record)` for each failed item of a chunk; records that do not lie in the outbox end the list.
+  template <class Visit>
+  void for_each_failure(const TaskNote& note, Visit visit) const;
+
+  /// True if the result tells of a failure.
+  [[nodiscard]] static bool is_failure(const ResultHeader& result) noexcept {
+    return result.kind == ResultKind::exception || result.kind == ResultKind::outbox_exhausted;
+  }
+
+  [[nodiscard]] std::byte* pool_part() const noexcept { return pool_part_; }
+  [[nodiscard]] std::byte* ring_part() const noexcept { return mapping.begin() + plan_.fixed; }
+  [[nodiscard]] CompletionRing& completions(std::size_t worker) const noexcept { return rings_[worker]; }
+
+ private:
+  ~Exchange() { dispatcher.finish(); }
+
+  void free_chunk(const TaskNote& note) noexcept;
+
+  [[nodiscard]] std::byte* carve(std::size_t bytes) noexcept {
+    std::byte* part = mapping.begin() + carved_;
+    carved_ += (bytes + 63) / 64 * 64;
+    return part;
+  }
+
+  std::atomic<std::uint64_t> references_{1};
+  MemoryPlan plan_;
+  std::size_t carved_ = 0;
+
+ public:
+  const HomeProcess home;
+  const std::chrono::nanoseconds spin;  // before a wait becomes a sleep
+  SharedMapping mapping;
+
+ private:
+  std::byte* pool_part_;
+  ResultSignal* signal_;
+  CompletionRing* rings_;
+
+ public:
+  Outbox outbox;
+  SlotTable slots;
+  BlockAllocator arguments;
+  BlockAllocator data;
+  CompletionHub hub;
+  Dispatcher dispatcher;
+
+  [[nodiscard]] ResultSignal& signal() const noexcept { return *signal_; }
+
+ private:
+  static std::size_t fixed_part(std::size_t workers, std::size_t own) noexcept {
+    return own + sizeof(ResultSignal) + workers * sizeof(CompletionRing) + Outbox::table_size + 256;
+  }
+
+  mutable std::mutex mutex_;
+  std::unordered_map<Handle, std::exception_ptr> losses_;    // under the mutex, as the next three
+  std::unordered_map<Handle, std::shared_ptr<void>> locals_;
+  std::exception_ptr reason_of_break_;
+  std::vector<Handle> abandoned_;
+  std::atomic<std::size_t> abandoned_count_{0};  // of the list, so that a submit need not lock to find it empty
+  std::size_t sweep_from_ = 0;                   // under the mutex: where the sweeper goes on
+  std::atomic<std::uint64_t> dropped_failures_{0};
+};
+
+inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t fixed, std::size_t rings) {
+  constexpr std::size_t least = std::size_t{4} << 20;
+  MemoryPlan plan{};
+  plan.fixed = align_up(fixed);
+  plan.rings = align_up(rings);
+  const std::size_t needed = plan.fixed + plan.rings + least;
+  if (total < needed) {
+    throw UsageError("PoolOptions::shared_memory is " + std::to_string(total) + " bytes; this pool needs at least " +
+                     std::to_string(needed));
+  }
+  const std::size_t rest = align(total - plan.fixed - plan.rings);
+  plan.slots = std::min(align(rest / 4), most_slots * sizeof(Slot));
+  plan.data = align((rest - plan.slots) / 4);
+  plan.outbox = align((rest - plan.slots - plan.data) / 2);
+  plan.arguments = rest - plan.slots - plan.data - plan.outbox;
+  return plan;
+}
+
+inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
+                          std::chrono::nanoseconds spin_budget)
+    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)),
+      spin(spin_budget),
+      mapping(plan_.total()),
+      pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
+                     ? carve(own)
+                     : throw SharedMemoryExhausted("the system has no memory for the pool's " +
+                                                   std::to_string(plan_.fixed) + " bytes of bookkeeping")),
+      signal_(::new (static_cast<void*>(carve(sizeof(ResultSignal)))) ResultSignal),
+      rings_(reinterpret_cast<CompletionRing*>(carve(workers * sizeof(CompletionRing)))),
+      outbox(mapping, carve(Outbox::table_size), mapping.begin() + plan_.total() - plan_.outbox, plan_.outbox),
+      slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
+      arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
+      data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
+      hub(slots, rings_, workers, *signal_),
+      dispatcher(hub) {
+  for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
+}
+
+inline void Exchange::record_loss(Handle handle, std::exception_ptr reason) {
+  const std::lock_guard lock(mutex_);
+  losses_[handle] = std::move(reason);
+}
+
+inline std::exception_ptr Exchange::take_loss(Handle handle) {
+  const std::lock_guard lock(mutex_);
+  const auto found = losses_.find(handle);
+  return found == losses_.end() ? reason_of_break_ : found->second;
+}
+
+inline std::exception_ptr Exchange::reason_of_break() const {
+  const std::lock_guard lock(mutex_);
+  return reason_of_break_;
+}
+
+inline void Exchange::break_all(const std::exception_ptr& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!reason_of_break_) reason_of_break_ = reason;
+  }
+  for (Handle handle = 0; handle < slots.was_used(); ++handle) {
+    StateWord word = slots[handle].load();
+    while (word.phase() == Phase::queued || word.phase() == Phase::claimed || word.phase() == Phase::running) {
+      if (word.phase() == Phase::running && word.owner() == no_worker) break;  // It runs in this process and will end.
+      if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
+      announce_end(handle, word);
+      break;
+    }
+  }
+}
+
+inline void Exchange::abandon(Handle handle) {
+  const std::lock_guard lock(mutex_);
+  abandoned_.push_back(handle);
+  abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
+}
+
+inline std::size_t Exchange::abandoned() const {
+  return abandoned_count_.load(std::memory_order_relaxed);  // relaxed: racy by nature
+}
+
+inline void Exchange::sweep(std::size_t most) {
+  if (abandoned() == 0) return;
+  std::vector<Handle> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t looked = 0; looked < most && !abandoned_.empty(); ++looked) {
+      if (sweep_from_ >= abandoned_.size()) sweep_from_ = 0;
+      Handle& entry = abandoned_[sweep_from_];
+      if (!slots[entry].load().is_final()) {
+        ++sweep_from_;
+        continue;
+      }
+      ended.push_back(entry);
+      entry = abandoned_.back();
+      abandoned_.pop_back();
+    }
+    abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: as in abandon()
+  }
+  for (const Handle handle : ended) {
+    const Phase phase = slots[handle].load().phase();
+    const ResultHeader result = phase == Phase::done ? read_result(handle) : ResultHeader{};
+    // relaxed: a statistic
+    if (phase == Phase::lost || is_failure(result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
+    free_slot(handle, result);
+  }
+}
+
+inline ResultHeader Exchange::read_result(Handle handle) noexcept {
+  Slot& slot = slots[handle];
+  LockResult lock = slot.mutex.try_lock_reporting();
+  // Only another reader in this process can hold it for a moment: the task is Done.
+  for (int patience = 0; lock == LockResult::busy && patience < 1000; ++patience) {
+    ::sched_yield();
+    lock = slot.mutex.try_lock_reporting();
+  }
+  const ResultHeader result = slot.result;
+  if (lock == LockResult::acquired || lock == LockResult::acquired_from_dead_owner) {
+    slot.mutex.unlock();
+  } else {
+    slot.mutex.initialize();  // A wild write of some worker's ruined it.
+  }
+  return result;
+}
+
+template <class Visit>
+void Exchange::for_each_failure(const TaskNote& note, Visit visit) const {
+  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
+  std::uint64_t address = header.failures.load(std::memory_order_acquire);  // published with the slot's word
+  for (std::size_t seen = 0; address != 0 && seen < note.items; ++seen) {
+    const auto* record = std::bit_cast<const FailureRecord*>(address);
+    if (!outbox.holds(record, sizeof *record) || !outbox.holds(record + 1, record->size)) return;
+    address = record->next;
+    visit(*record);
+  }
+}
+
+inline void Exchange::free_chunk(const TaskNote& note) noexcept {
+  for_each_failure(note, [this](const FailureRecord& record) {
+    outbox.give_back(reinterpret_cast<const std::byte*>(&record));
+  });
+  if (!note.has_item_blocks) return;
+  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
+  const auto* items = reinterpret_cast<const ItemBlock*>(&header + 1);
+  const std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);
+  for (std::size_t i = 0; i < finished; ++i) {
+    const auto* block = std::bit_cast<const std::byte*>(items[i].address);
+    if (block != nullptr && outbox.holds(block, items[i].size)) outbox.give_back(block);
+  }
+}
+
+inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexcept {
+  if (const TaskNote* note = slots.note(handle); note != nullptr && note->items > 0) free_chunk(*note);
+  const bool has_block = result.kind == ResultKind::value || result.kind == ResultKind::exception;
+  if (has_block) {
+    const auto* block = std::bit_cast<const std::byte*>(result.word);
+    if (outbox.holds(block, result.size)) outbox.give_back(block);
+  }
+  if (slots[handle].load().phase() == Phase::lost) {
+    const std::lock_guard lock(mutex_);
+    losses_.erase(handle);
+  } else if (result.kind == ResultKind::local) {
+    const std::lock_guard lock(mutex_);
+    locals_.erase(handle);
+  }
+  slots[handle].store(StateWord(0));
+  slots.release(handle);
+  release();
+}
+
+}  // namespace procpool::detail

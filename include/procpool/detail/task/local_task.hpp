@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Tasks that run in the user's own process (the continuation of a future), with a slot like all others.
+
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <procpool/detail/task/result_handle.hpp>
+
+namespace procpool::detail {
+
+/// Begins a task of this process: Running, without an owner. Whoever begins it must end it once.
+[[nodiscard]] inline ResultHandle begin_local_task(Exchange& exchange) {
+  std::optional<Handle> handle;
+  {
+    const std::lock_guard lock(exchange.submit_mutex);
+    handle = exchange.slots.allocate();
+  }
+  if (!handle) {
+    throw SharedMemoryExhausted("no slot is free for the continuation of a future; take some results, or raise "
+                                "PoolOptions::shared_memory");
+  }
+  exchange.retain();
+  exchange.slots[*handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
+  return ResultHandle(exchange, *handle);
+}
+
+namespace local_task_detail {
+inline void end(Exchange& exchange, Handle handle, Phase phase) {
+  Slot& slot = exchange.slots[handle];
+  StateWord word = slot.load();
+  while (!slot.transition(word, word.with_phase(phase))) {
+  }
+  exchange.announce_end(handle, word);
+}
+}  // namespace local_task_detail
+
+/// Ends it with a value, kept in this process's private memory; null for void. `handle` names a slot that the caller
+/// knows to be in use: its future may be gone, but an unfinished task keeps its slot.
+inline void end_local_task(Exchange& exchange, Handle handle, std::shared_ptr<void> value) {
+  exchange.slots[handle].result = ResultHeader{0, 0, ResultKind::local};
+  exchange.keep_local(handle, std::move(value));
+  local_task_detail::end(exchange, handle, Phase::done);
+}
+
+/// Ends it with a failure.
+inline void fail_local_task(Exchange& exchange, Handle handle, std::exception_ptr failure) {
+  exchange.record_loss(handle, std::move(failure));
+  local_task_detail::end(exchange, handle, Phase::lost);
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// How the value or the exception of a task travels back: written by the worker, read by the owner of the future.
+
+#include <cstring>
+#include <exception>
+#include <type_traits>
+#include <utility>
+
+#include <procpool/detail/task/result_handle.hpp>
+#include <procpool/detail/task/task_context.hpp>
+#include <procpool/serial/decoder.hpp>
+#include <procpool/serial/encoding.hpp>
+#include <procpool/serial/exception_transport.hpp>
+
+namespace procpool::detail {
+
+/// Stands before an encoded exception.
+struct ExceptionPrefix {
+  std::int64_t pid;  // of the worker
+};
+
+/// True if values of T travel in the slot itself.
+template <class T>
+inline constexpr bool travels_in_slot = is_flat_value<T> && sizeof(T) <= sizeof(ResultHeader::word);
+
+/// The worker: makes `value` the result of the task. Runs code of the user's, under no lock.
+template <class T>
+void write_result(TaskContext& context, T&& value) {
+  using Value = std::remove_cvref_t<T>;
+  if constexpr (travels_in_slot<Value>) {
+    context.return_inline(value);
+  } else {
+    Encoding encoding;
+    encoding.add_owned(std::forward<T>(value));
+    if (std::byte* block = context.allocate_result(encoding.size(), ResultKind::value)) encoding.write_to(block);
+  }
+}
+
+/// The worker: makes an exception the result of the task.
+inline void write_exception(TaskContext& context, const std::exception_ptr& thrown) noexcept {
+  const EncodedException encoded = encode_exception(thrown);
+  const ExceptionPrefix prefix{current_pid()};
+  std::byte* block = context.allocate_result(sizeof prefix + encoded.bytes().size(), ResultKind::exception);
+  if (block == nullptr) return;
+  std::memcpy(block, &prefix, sizeof prefix);
+  std::memcpy(block + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
+}
+
+/// Rebuilds an exception from what write_exception() left.
+[[nodiscard]] inline std::exception_ptr read_exception(std::span<const std::byte> bytes, std::string_view label) {
+  ExceptionPrefix prefix{};
+  if (bytes.size() < sizeof prefix) {
+    return std::make_exception_ptr(SerializationError("a task failed, and its exception arrived damaged"));
+  }
+  std::memcpy(&prefix, bytes.data(), sizeof prefix);
+  return decode_exception(bytes.subspan(sizeof prefix), static_cast<::pid_t>(prefix.pid), label);
+}
+
+/// Why a task that has ended has no value; null if it has one.
+[[nodiscard]] inline std::exception_ptr failure_of(const ResultHandle& handle, const RawResult& result) {
+  if (result.failure || result.header.kind != ResultKind::exception) return result.failure;
+  const TaskNote* note = handle.exchange().slots.note(handle.handle());
+  return read_exception(result.bytes, note != nullptr ? std::string_view(note->label) : std::string_view{});
+}
+
+/// The value of a task that has ended and has no failure. May be asked again while another owner of the slot is left;
+/// the last owner gets a local value moved. Throws SerializationError if the bytes are none of T's.
+template <class T>
+T value_of(const ResultHandle& handle, const RawResult& result) {
+  constexpr auto damaged = "the result of a task is not of the type that the task returns; some worker's task wrote to "
+                           "memory that is not its own";
+  if (result.header.kind == ResultKind::local) {
+    if constexpr (!std::is_void_v<T>) {
+      const std::shared_ptr<void> value = handle.exchange().local(handle.handle());
+      if (!value) throw SerializationError(damaged);
+      if constexpr (std::is_copy_constructible_v<T>) {
+        if (handle.is_shared()) return *static_cast<const T*>(value.get());
+      }
+      return std::move(*static_cast<T*>(value.get()));
+    }
+  } else if constexpr (std::is_void_v<T>) {
+    if (result.header.kind != ResultKind::none) throw SerializationError(damaged);
+  } else if constexpr (travels_in_slot<T>) {
+    if (result.header.kind != ResultKind::inline_value || result.header.size != sizeof(T)) {
+      throw SerializationError(damaged);
+    }
+    alignas(T) std::byte copy[sizeof(T)];
+    std::memcpy(copy, &result.header.word, sizeof(T));
+    return *std::launder(reinterpret_cast<T*>(copy));
+  } else {
+    if (result.header.kind != ResultKind::value) throw SerializationError(damaged);
+    return decode_value<T>(result.bytes);
+  }
+}
+
+/// Takes the result of a task that has ended, and gives its slot back. Throws the task's failure.
+template <class T>
+T take_result(ResultHandle handle) {
+  struct GiveBack {
+    ResultHandle& handle;
+    const RawResult& result;
+    ~GiveBack() { handle.give_back(result); }
+  };
+  const RawResult result = handle.read();
+  const GiveBack at_the_end{handle, result};
+  if (const std::exception_ptr failure = failure_of(handle, result)) std::rethrow_exception(failure);
+  return value_of<T>(handle, result);
+}
+
+}  // namespace procpool::detail

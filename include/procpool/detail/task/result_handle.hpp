@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The sole owner of a slot whose task was sent: waits for it, reads it, gives it back.
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include <procpool/detail/task/exchange.hpp>
+
+namespace procpool::detail {
+
+/// A result that may be decoded: the bytes were checked to lie where results lie.
+struct RawResult {
+  ResultHeader header;
+  std::span<const std::byte> bytes;   // of an encoded value or exception
+  std::exception_ptr failure;         // why there is no value; null if there is one, or an encoded exception
+};
+
+/// Move-only; does nothing in a process other than the one that made it. Used by one thread at a time.
+class ResultHandle {
+ public:
+  ResultHandle() noexcept = default;
+  ResultHandle(Exchange& exchange, Handle handle) noexcept : exchange_(&exchange), handle_(handle) {}
+  ResultHandle(ResultHandle&& other) noexcept
+      : exchange_(std::exchange(other.exchange_, nullptr)), handle_(other.handle_) {}
+  ResultHandle& operator=(ResultHandle&& other) noexcept {
+    std::swap(exchange_, other.exchange_);
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~ResultHandle() {
+    if (exchange_ != nullptr && exchange_->home.is_here()) drop(nullptr);
+  }
+
+  [[nodiscard]] bool valid() const noexcept { return exchange_ != nullptr; }
+  [[nodiscard]] Exchange& exchange() const noexcept { return *exchange_; }
+  [[nodiscard]] Handle handle() const noexcept { return handle_; }
+  [[nodiscard]] StateWord word() const noexcept { return exchange_->slots[handle_].load(); }
+
+  /// True once the task has ended; everything that it and its worker wrote before is visible then. False at the
+  /// deadline.
+  bool wait(const Deadline& deadline = std::nullopt) const;
+
+  /// Queued → Cancelled, or a request to stop. True: it never ran and never will.
+  bool cancel() const;
+
+  /// The result of a task that has ended. Valid until this handle goes.
+  [[nodiscard]] RawResult read() const;
+
+  /// Gives the slot back, whose result was read before. The handle is empty afterwards.
+  void give_back(const RawResult& result) noexcept {
+    drop(&result.header);
+    exchange_ = nullptr;
+  }
+
+  /// A second owner of the same slot; the last one gives it back.
+  [[nodiscard]] ResultHandle duplicate() const {
+    // relaxed: the caller holds a reference
+    exchange_->slots.make_note(handle_).references.fetch_add(1, std::memory_order_relaxed);
+    return ResultHandle(*exchange_, handle_);
+  }
+  [[nodiscard]] bool is_shared() const noexcept {
+    const TaskNote* note = exchange_->slots.note(handle_);
+    return note != nullptr && note->references.load(std::memory_order_acquire) > 1;
+  }
+
+ private:
+  void drop(const ResultHeader* known) noexcept;
+
+  Exchange* exchange_ = nullptr;
+  Handle handle_ = 0;
+};
+
+inline bool ResultHandle::wait(const Deadline& deadline) const {
+  Slot& slot = exchange_->slots[handle_];
+  StateWord word = slot.load();
+  const auto spin = deadline ? std::min(exchange_->spin, next_sleep(deadline)) : exchange_->spin;
+  for (Spinner spinner(spin); !word.is_final() && spinner.spin(); word = slot.load()) {
+  }
+  while (!word.is_final()) {
+    const std::chrono::nanoseconds sleep = next_sleep(deadline);
+    if (sleep < sleep.zero()) return false;
+    word = set_flag(slot, [](StateWord seen) { return seen.with_waiting(); });
+    // Whoever ends the task changes the word first and wakes after; no later change is slept through.
+    if (!word.is_final()) slot.sleep(word, sleep);
+    word = slot.load();
+  }
+  return true;
+}
+
+inline bool ResultHandle::cancel() const {
+  Slot& slot = exchange_->slots[handle_];
+  StateWord word = slot.load();
+  while (word.phase() == Phase::queued) {
+    if (!slot.transition(word, word.with_phase(Phase::cancelled))) continue;
+    exchange_->announce_end(handle_, word);
+    return true;
+  }
+  if (word.phase() == Phase::cancelled) return true;
+  set_flag(slot, [](StateWord seen) { return seen.with_stop(); });
+  return false;
+}
+
+inline RawResult ResultHandle::read() const {
+  RawResult raw;
+  const StateWord state = word();
+  if (state.phase() == Phase::cancelled) {
+    raw.failure = std::make_exception_ptr(Cancelled("the task was cancelled before it ran"));
+  } else if (state.phase() == Phase::lost) {
+    raw.failure = exchange_->take_loss(handle_);
+  } else {
+    raw.header = exchange_->read_result(handle_);
+    const bool is_encoded = raw.header.kind == ResultKind::value || raw.header.kind == ResultKind::exception;
+    const auto* block = std::bit_cast<const std::byte*>(raw.header.word);
+    if (is_encoded && exchange_->outbox.holds(block, raw.header.size)) {
+      raw.bytes = {block, static_cast<std::size_t>(raw.header.size)};
+    } else if (is_encoded) {
+      raw.failure = std::make_exception_ptr(
+          SerializationError("the result of a task points outside the memory for results; some worker's task wrote to "
+                             "memory that is not its own"));
+    } else if (raw.header.kind == ResultKind::outbox_exhausted) {
+      raw.failure = std::make_exception_ptr(SharedMemoryExhausted(
+          "the result of a task needs " + std::to_string(raw.header.size) + " bytes; the memory for results holds " +
+          std::to_string(exchange_->outbox.capacity()) +
+          " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory"));
+    }
+  }
+  return raw;
+}
+
+inline void ResultHandle::drop(const ResultHeader* known) noexcept {
+  if (TaskNote* note = exchange_->slots.note(handle_);
+      note != nullptr && note->references.fetch_sub(1, std::memory_order_acq_rel) > 1) {
+    return;
+  }
+  const StateWord state = word();
+  if (!state.is_final()) {
+    exchange_->abandon(handle_);
+  } else if (known != nullptr || state.phase() != Phase::done) {
+    exchange_->free_slot(handle_, known != nullptr ? *known : ResultHeader{});
+  } else {
+    exchange_->free_slot(handle_, exchange_->read_result(handle_));
+  }
+}
+
+}  // namespace procpool::detail

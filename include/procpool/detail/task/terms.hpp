@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// The terms of a task that differ from the default, at the beginning of its argument block.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace procpool::detail {
+
+/// Written by the submitter, read by the worker, which cannot change them. The text of the label follows.
+struct Terms {
+  std::uint64_t label_size = 0;
+
+  /// Bytes of a block that the terms take: the arguments begin behind them, aligned to 64.
+  [[nodiscard]] static std::size_t size_for(std::string_view label) noexcept {
+    return (sizeof(Terms) + label.size() + 63) / 64 * 64;
+  }
+  static void write(std::byte* block, std::string_view label) noexcept {
+    const Terms terms{label.size()};
+    std::memcpy(block, &terms, sizeof terms);
+    std::memcpy(block + sizeof terms, label.data(), label.size());
+  }
+  [[nodiscard]] static std::string_view label_in(const std::byte* block) noexcept {
+    Terms terms;
+    std::memcpy(&terms, block, sizeof terms);
+    return {reinterpret_cast<const char*>(block + sizeof terms), terms.label_size};
+  }
+};
+
+}  // namespace procpool::detail

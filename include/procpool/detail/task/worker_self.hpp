@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// What a worker process knows of itself; what this_worker and this_task read.
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+#include <typeinfo>
+
+#include <procpool/detail/os/process_identity.hpp>
+#include <procpool/detail/result/slot.hpp>
+
+namespace procpool::detail {
+
+/// How far a task says it is; in the worker's row.
+struct ReportedProgress {
+  std::atomic<std::uint64_t> done{0};   // written by the task
+  std::atomic<std::uint64_t> total{0};  // written by the task
+};
+
+struct WorkerSelf {
+  HomeProcess home;  // a process that a task forks is not the worker
+  WorkerIndex index = no_worker;
+  std::uint64_t seed = 0;
+  const Slot* slot = nullptr;  // of the task in hand
+  std::string_view label;      // of the task in hand
+  ReportedProgress* progress = nullptr;
+  void* state = nullptr;  // what the initializer made
+  const std::type_info* state_type = &typeid(void);
+};
+
+/// Null outside workers. Set once, before the worker runs anything of the user's.
+inline constinit WorkerSelf* worker_self = nullptr;
+
+/// The worker that this process is; null in every other process, also in one forked by a task.
+[[nodiscard]] inline WorkerSelf* current_worker() noexcept {
+  return worker_self != nullptr && worker_self->home.is_here() ? worker_self : nullptr;
+}
+
+}  // namespace procpool::detail
