@@ -20,7 +20,13 @@ namespace procpool {
 class RemoteOrigin {
  public:
   /// `type_name` as a person writes it (demangled); `label` is empty for a task without one.
-  [[gnu::cold]] RemoteOrigin(std::string type_name, ::pid_t pid, std::string label);
+  [[gnu::cold]] RemoteOrigin(std::string type_name, ::pid_t pid, std::string label)
+      : RemoteOrigin(std::move(type_name), pid, std::move(label), std::string()) {}
+
+  // A move would leave nothing to point at, so copies are all there is.
+  [[gnu::cold]] RemoteOrigin(const RemoteOrigin& other) noexcept;
+  RemoteOrigin& operator=(const RemoteOrigin& other) noexcept;
+  [[gnu::cold]] ~RemoteOrigin();
 
   /// The dynamic type of the exception that was thrown, even where a base of it had to arrive in its place.
   [[nodiscard]] const std::string& type_name() const noexcept { return thrown_->type_name; }
@@ -32,16 +38,17 @@ class RemoteOrigin {
   [[nodiscard]] const std::string& label() const noexcept { return thrown_->label; }
 
  protected:
-  // A move would leave nothing to point at, so copies are all there is.
-  [[gnu::cold]] RemoteOrigin(const RemoteOrigin& other) noexcept;
-  RemoteOrigin& operator=(const RemoteOrigin& other) noexcept;
-  [[gnu::cold]] ~RemoteOrigin();
+  /// Keeps the original's message too, for a type that can be given none.
+  [[gnu::cold]] RemoteOrigin(std::string type_name, ::pid_t pid, std::string label, std::string message);
+
+  [[nodiscard]] const std::string& message() const noexcept { return thrown_->message; }
 
  private:
   struct Thrown {
     std::string type_name;
     ::pid_t pid;
     std::string label;
+    std::string message;
   };
 
   std::shared_ptr<const Thrown> thrown_;
@@ -52,18 +59,17 @@ class RemoteOrigin {
 class RemoteError : public Error, public RemoteOrigin {
  public:
   RemoteError(const std::string& message, std::string type_name, ::pid_t pid, std::string label)
-      : Error(message), RemoteOrigin(std::move(type_name), pid, std::move(label)) {}
+      : RemoteError(message, RemoteOrigin(std::move(type_name), pid, std::move(label))) {}
+  RemoteError(const std::string& message, const RemoteOrigin& origin) : Error(message), RemoteOrigin(origin) {}
 };
 
-// Three dozen exception types mix it in. Inlined into all their constructors and destructors, these few lines would cost
-// everyone who includes the library a quarter of a second of compilation.
-inline RemoteOrigin::RemoteOrigin(std::string type_name, ::pid_t pid, std::string label)
-    : thrown_(std::make_shared<const Thrown>(Thrown{std::move(type_name), pid, std::move(label)})) {}
-inline RemoteOrigin::RemoteOrigin(const RemoteOrigin& other) noexcept : thrown_(other.thrown_) {}
-inline RemoteOrigin& RemoteOrigin::operator=(const RemoteOrigin& other) noexcept {
-  thrown_ = other.thrown_;
-  return *this;
-}
-inline RemoteOrigin::~RemoteOrigin() {}
+// Three dozen exception types mix it in: inlined into all their constructors and destructors, these few lines would cost
+// everyone who includes the library a part of a second of compilation.
+inline RemoteOrigin::RemoteOrigin(std::string type_name, ::pid_t pid, std::string label, std::string message)
+    : thrown_(std::make_shared<const Thrown>(
+          Thrown{std::move(type_name), pid, std::move(label), std::move(message)})) {}
+inline RemoteOrigin::RemoteOrigin(const RemoteOrigin& other) noexcept = default;
+inline RemoteOrigin& RemoteOrigin::operator=(const RemoteOrigin& other) noexcept = default;
+inline RemoteOrigin::~RemoteOrigin() = default;
 
 }  // namespace procpool

@@ -96,24 +96,22 @@ constexpr const char* detail::signal_name(int signal) noexcept {
 }
 
 inline std::string detail::death_message(const DeathReport& report) {
-  std::string text = report.pid > 0 ? message({"worker ", report.pid}) : message({"a worker"});
-  if (report.signal != 0) {
-    const char* name = signal_name(report.signal);
-    text = message({text, " died by signal ", report.signal, *name != '\0' ? " (" : "", name, *name != '\0' ? ")" : ""});
-  } else if (report.exit_status >= 0) {
-    text = message({text, " exited with status ", report.exit_status});
-  } else {
-    text = message({text, " died"});
-  }
-  text = message({text, " while it ran "});
-  if (report.position) text = message({text, "item ", *report.position, " of "});
-  const char* unnamed = report.position ? "a map" : "a task";
-  text = report.label.empty() ? message({text, unnamed}) : message({text, "task \"", report.label, "\""});
-
-  const char* hint = "";
+  const MessagePart nothing("");
+  const bool known = report.pid > 0;
+  const bool killed = report.signal != 0;
+  const bool exited = !killed && report.exit_status >= 0;
+  const bool named = killed && *signal_name(report.signal) != '\0';
+  const bool in_map = report.position.has_value();
+  const bool labelled = !report.label.empty();
+  const char* hint = exited ? "; a task must return or throw, never end its process" : "";
   if (report.signal == SIGKILL) hint = "; a SIGKILL from outside is often the answer to exhausted memory (see dmesg)";
-  if (report.signal == 0 && report.exit_status >= 0) hint = "; a task must return or throw, never end its process";
-  return message({text, hint, "; its result is lost, all other tasks go on"});
+  return message({known ? "worker " : "a worker", known ? MessagePart(report.pid) : nothing,
+                  killed ? " died by signal " : (exited ? " exited with status " : " died"),
+                  killed ? MessagePart(report.signal) : (exited ? MessagePart(report.exit_status) : nothing),
+                  named ? " (" : "", named ? signal_name(report.signal) : "", named ? ")" : "", " while it ran ",
+                  in_map ? "item " : "", in_map ? MessagePart(*report.position) : nothing, in_map ? " of " : "",
+                  labelled ? "task \"" : (in_map ? "a map" : "a task"), report.label, labelled ? "\"" : "", hint,
+                  "; its result is lost, all other tasks go on"});
 }
 
 }  // namespace procpool

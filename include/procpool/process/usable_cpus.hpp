@@ -105,7 +105,7 @@ inline std::string unescaped(std::string_view text) {
 /// the hierarchy from `mount_root` on, then with each of its parents up to the mount point. Calls it never if the mount
 /// does not show that cgroup, as a bind mount of some other one does not.
 template <class Visit>
-void for_each_cgroup_directory(std::string_view path, std::string_view mount_root, std::string mount_point,
+void for_each_cgroup_directory(std::string_view path, std::string_view mount_root, const std::string& mount_point,
                                Visit visit) {
   if (mount_root == "/") mount_root = {};
   if (path.empty() || path.substr(0, mount_root.size()) != mount_root) return;

@@ -20,6 +20,12 @@ namespace procpool::detail {
   return buffer != nullptr && typeid(*buffer) != typeid(__gnu_cxx::stdio_sync_filebuf<char>);
 }
 
+/// True if stdout or stderr holds text. Cheap enough for every item of a map.
+[[nodiscard]] inline bool standard_streams_hold_text() noexcept {
+  const auto holds_text = [](const FILE* stream) { return stream->_IO_write_ptr != stream->_IO_write_base; };
+  return holds_text(stdout) || holds_text(stderr);
+}
+
 /// Writes out what stdout, stderr and std::cout hold. Never all streams: `fflush(nullptr)` deadlocks while another
 /// thread reads stdin.
 inline void flush_standard_streams() noexcept {

@@ -15,11 +15,11 @@ namespace procpool::detail {
 
 /// What `name`, from a std::type_info, means in C++; `name` itself if it means nothing.
 [[nodiscard]] inline std::string demangle(const char* name) {
-  struct Free {
+  struct FreeText {
     void operator()(char* text) const noexcept { std::free(text); }
   };
   int status = -1;
-  const std::unique_ptr<char, Free> text(abi::__cxa_demangle(name, nullptr, nullptr, &status));
+  const std::unique_ptr<char, FreeText> text(abi::__cxa_demangle(name, nullptr, nullptr, &status));
   return status == 0 && text != nullptr ? std::string(text.get()) : std::string(name);
 }
 

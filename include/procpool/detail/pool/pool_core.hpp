@@ -24,7 +24,6 @@ namespace procpool::detail {
 struct CoreOptions {
   std::size_t workers;
   std::size_t queue_capacity;
-  std::size_t queue_bytes;
   std::size_t shared_memory;
   std::chrono::nanoseconds spin;
 };

@@ -7,9 +7,14 @@
 /// Shared by  all; one row per worker, kept over its lives. Who writes what is said at each member.
 /// Crash      the row outlives the worker and says what it had in hand; it is repaired before the next life begins.
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
 
 #include <procpool/detail/result/extent.hpp>
 #include <procpool/detail/ring/ring.hpp>
@@ -17,6 +22,37 @@
 #include <procpool/detail/wait/event_count.hpp>
 
 namespace procpool::detail {
+
+/// The beginning of a label, for whoever looks at the workers. Written by the worker, read at any time: a reader that
+/// finds another task in hand afterwards discards it.
+class ShownLabel {
+ public:
+  static constexpr std::size_t capacity = 64;  // bytes; a longer label is shown cut off
+
+  void show(std::string_view label) noexcept {
+    if (label.empty() && !is_shown_) return;
+    is_shown_ = !label.empty();
+    char text[capacity] = {};
+    std::memcpy(text, label.data(), std::min(label.size(), capacity));
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, text + i * sizeof word, sizeof word);
+      words_[i].store(word, std::memory_order_relaxed);  // relaxed: checked by the reader, as said above
+    }
+  }
+  [[nodiscard]] std::string was_shown() const {
+    char text[capacity + 1] = {};
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      const std::uint64_t word = words_[i].load(std::memory_order_relaxed);  // relaxed: as in show()
+      std::memcpy(text + i * sizeof word, &word, sizeof word);
+    }
+    return text;
+  }
+
+ private:
+  bool is_shown_ = false;  // the worker's alone
+  std::array<std::atomic<std::uint64_t>, capacity / 8> words_{};
+};
 
 struct alignas(64) Row {
   static constexpr std::size_t failure_capacity = 1024;
@@ -27,6 +63,7 @@ struct alignas(64) Row {
   std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may miss one after a death
   std::atomic<Life> ready{0};                // the life whose initializer has succeeded
   ReportedProgress progress;                 // of the task in hand
+  ShownLabel label;                          // of the task in hand
 
   // Written by the user's process; read by the worker.
   alignas(64) std::atomic<std::uint64_t> mailbox{0};  // a cell for this worker alone; the worker sets it to 0

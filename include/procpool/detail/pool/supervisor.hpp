@@ -52,6 +52,9 @@ class Supervisor {
   /// True if no task waits or runs, and no death is undecided.
   [[nodiscard]] bool was_idle();
 
+  /// How long the supervisor has seen the task in a worker's hand; as exact as its tick. Zero: none.
+  [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker);
+
   [[nodiscard]] std::uint64_t worker_deaths() const noexcept {
     return worker_deaths_.load(std::memory_order_relaxed);  // relaxed: a statistic
   }
@@ -93,7 +96,13 @@ class Supervisor {
   ZygoteLink& zygote_;
   std::function<void(const std::exception_ptr&)> on_break_;
   UniqueFd bell_;
-  std::mutex repair_mutex_;  // held while a task is between a dead worker's row and a ring
+  struct Sample {
+    std::uint64_t cell = 0;
+    std::chrono::steady_clock::time_point since;
+  };
+
+  std::mutex repair_mutex_;  // held while a task is between a dead worker's row and a ring; guards the next three
+  std::vector<Sample> samples_;   // by index: what the worker had in hand at the last tick, and since when
   std::vector<Life> buried_;      // by index: the last life whose death was decided
   std::vector<Handle> overflow_;  // requeued tasks for which the ring had no space; Claimed by no worker
   Life next_life_ = 1;
@@ -114,6 +123,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
       zygote_(zygote),
       on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      samples_(layout.workers()),
       buried_(layout.workers(), 0) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
@@ -187,6 +197,15 @@ inline bool Supervisor::was_idle() {
   return !work_is_outstanding();
 }
 
+inline std::chrono::nanoseconds Supervisor::running_for(std::size_t worker) {
+  const std::lock_guard lock(repair_mutex_);
+  const Sample& sample = samples_[worker];
+  if (sample.cell == 0 || sample.cell != layout_.row(worker).current.load(std::memory_order_relaxed)) {  // relaxed: compared
+    return std::chrono::nanoseconds::zero();
+  }
+  return std::chrono::steady_clock::now() - sample.since;
+}
+
 /// Makes up for wake-ups and completions that a dead, stopped or throttled worker owes.
 inline void Supervisor::tick() {
   exchange_.sweep(1024);
@@ -207,6 +226,11 @@ inline void Supervisor::tick() {
   heads_ = heads;
 
   const std::lock_guard lock(repair_mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < samples_.size(); ++i) {
+    const std::uint64_t cell = layout_.row(i).current.load(std::memory_order_relaxed);  // relaxed: only compared
+    if (cell != samples_[i].cell) samples_[i] = {cell, now};
+  }
   for (std::size_t left = overflow_.size(); left > 0; --left) {
     const Handle handle = overflow_.back();
     overflow_.pop_back();

@@ -176,6 +176,7 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   }
   self.slot = &slot;
   self.label = slot.task.has(TaskRecord::has_terms) ? Terms::label_in(slot.task.block()) : std::string_view{};
+  row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
   slot.task.run(context);
   flush_standard_streams();  // A later death must not swallow what this task printed.

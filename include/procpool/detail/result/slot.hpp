@@ -51,6 +51,8 @@ struct TaskRecord {
   static constexpr std::uint16_t has_terms = 2;  // the block begins with Terms
   static constexpr std::uint16_t is_chunk = 4;   // the arguments are a chunk of a map
 
+  static constexpr std::uint64_t largest_size = (std::uint64_t{1} << 48) - 1;
+
   TaskFunction run = nullptr;
   std::uint64_t size : 48 = 0;  // bytes of the arguments
   std::uint64_t flags : 16 = 0;

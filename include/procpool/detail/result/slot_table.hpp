@@ -49,17 +49,14 @@ class SlotTable {
 
   /// What this process alone knows of the task in the slot; null if nothing.
   [[nodiscard]] TaskNote* note(Handle handle) const noexcept {
-    // (5) acquire-load, pairs with (6): the note is constructed.
+    // (5) acquire-load, pairs with (6), (7): the note is constructed.
     return std::bit_cast<TaskNote*>(private_[handle].load(std::memory_order_acquire));
   }
 
-  /// Only the submitter, and the owner of the future.
-  TaskNote& make_note(Handle handle) {
-    if (note(handle) == nullptr) set_note(handle, std::make_unique<TaskNote>());
-    return *note(handle);
-  }
+  /// The note of a slot in use, made if there is none. Any owner of the slot, at the same time as others.
+  TaskNote& make_note(Handle handle);
   void set_note(Handle handle, std::unique_ptr<TaskNote> note) noexcept {
-    // (6) release-store, pairs with (5): the supervisor may read it at any time.
+    // (6) release-store, pairs with (5), (7): the supervisor may read it at any time.
     private_[handle].store(std::bit_cast<std::uintptr_t>(note.release()), std::memory_order_release);
   }
 
@@ -100,6 +97,18 @@ inline std::optional<Handle> SlotTable::allocate() {
   // (2) release-store, pairs with (1): the slot is constructed before a scan reaches it.
   used_.store(fresh + 1, std::memory_order_release);
   return static_cast<Handle>(fresh);
+}
+
+inline TaskNote& SlotTable::make_note(Handle handle) {
+  if (TaskNote* found = note(handle)) return *found;
+  auto fresh = std::make_unique<TaskNote>();
+  std::uintptr_t first = 0;
+  // (7) acq_rel-rmw, pairs with (5), (6): the note is constructed, be it this one or another owner's.
+  if (private_[handle].compare_exchange_strong(first, std::bit_cast<std::uintptr_t>(fresh.get()),
+                                               std::memory_order_acq_rel, std::memory_order_acquire)) {
+    return *fresh.release();
+  }
+  return *std::bit_cast<TaskNote*>(first);
 }
 
 inline void SlotTable::release(Handle handle) noexcept {

@@ -21,6 +21,14 @@ struct ItemLoss {
   std::exception_ptr reason;
 };
 
+/// What a task of this process waits for: who cancels the one, cancels the other.
+class Upstream {
+ public:
+  virtual ~Upstream() = default;
+  /// True if it never ran and never will.
+  virtual bool cancel() = 0;
+};
+
 /// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a local result.
 /// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
 struct TaskNote {
@@ -34,6 +42,7 @@ struct TaskNote {
   bool has_item_blocks = false;            // a chunk whose results are ItemBlocks
   std::vector<ItemLoss> item_losses;       // of a chunk
   std::atomic<int> references{1};          // futures and continuations that will read the result
+  std::shared_ptr<Upstream> upstream;      // of a continuation; set before its future is given out
 };
 
 }  // namespace procpool::detail

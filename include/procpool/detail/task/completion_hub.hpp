@@ -14,29 +14,17 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <procpool/detail/result/completion_ring.hpp>
 #include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/wait/deadline.hpp>
 #include <procpool/detail/wait/event_count.hpp>
 #include <procpool/detail/wait/spinner.hpp>
 
 namespace procpool::detail {
-
-using Deadline = std::optional<std::chrono::steady_clock::time_point>;
-
-/// No wake-up owed by another process is the only one: every sleep of the user's process ends after this time, and the
-/// sleeper looks again.
-inline constexpr std::chrono::milliseconds longest_sleep{50};
-
-/// How long to sleep now: until the deadline, but not too long. Below zero: the deadline has passed.
-[[nodiscard]] inline std::chrono::nanoseconds next_sleep(const Deadline& deadline) noexcept {
-  if (!deadline) return longest_sleep;
-  return std::min<std::chrono::nanoseconds>(longest_sleep, *deadline - std::chrono::steady_clock::now());
-}
 
 /// Words that workers and waiters use to find each other; in shared memory.
 struct ResultSignal {
@@ -68,13 +56,15 @@ class CompletionHub {
   void deliver(Handle handle);
 
   /// Calls `try_take()` under the lock whenever something may have ended, until it says true. False at the deadline.
-  /// Without a deadline, and while `expects_something()` is false under the lock, it sleeps until it is rung.
+  /// Without a deadline, and while `expects_something()` is false under the lock, it sleeps until it is rung. `self` is
+  /// the watcher that the caller waits for: nobody else need be woken for what is handed to it.
   template <class TryTake, class Expects>
-  bool wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take, Expects expects_something);
+  bool wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take, Expects expects_something,
+            const Watcher* self);
 
   template <class TryTake>
   bool wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take) {
-    return wait(spin, deadline, try_take, [] { return true; });
+    return wait(spin, deadline, try_take, [] { return true; }, nullptr);
   }
 
   /// Guards the private state of watchers.
@@ -83,29 +73,45 @@ class CompletionHub {
   /// Wakes everyone in wait(), to look again.
   void ring() noexcept { signal_.ended.ring_all(); }
 
+  /// The same, without a system call if nobody sleeps. For those who have changed something under the lock: a sleeper
+  /// counts itself before it looks under the lock a last time, so it has seen the change or is counted.
+  void ring_sleepers() noexcept {
+    if (has_sleepers(0)) ring();
+  }
+
  private:
-  void drain();
-  void hand_over(Handle handle);
-  void scan();
+  // All but the last under the lock. `self` as in wait(); true: another watcher was told.
+  bool drain(const Watcher* self);
+  bool hand_over(Handle handle, const Watcher* self);
+  bool scan(const Watcher* self);
   [[nodiscard]] bool something_ended() const noexcept;
+
+  [[nodiscard]] bool has_sleepers(std::uint32_t but) const noexcept {
+    // The load of the lemma for those who hand over in a worker's place.
+    return signal_.sleepers.load(std::memory_order_seq_cst) > but;
+  }
 
   std::mutex mutex_;
   SlotTable& slots_;
   CompletionRing* rings_;
   std::size_t count_;
   ResultSignal& signal_;
-  std::vector<Watcher*> watchers_;                            // by handle; the first to come
+  std::vector<Watcher*> watchers_;                           // by handle; the first to come
   std::unordered_multimap<Handle, Watcher*> more_watchers_;  // the others
-  std::size_t handed_over_ = 0;     // in the drain that is under way
 };
 
 inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
-  const std::lock_guard lock(mutex_);
-  if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
-  if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
-  else more_watchers_.emplace(handle, &watcher);
-  // From this flag on the worker pushes; before it, the task's end is seen here.
-  if (set_flag(slots_[handle], [](StateWord word) { return word.with_notify(); }).is_final()) hand_over(handle);
+  bool told_others = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
+    if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
+    else more_watchers_.emplace(handle, &watcher);
+    // From this flag on the worker pushes; before it, the task's end is seen here.
+    const StateWord word = set_flag(slots_[handle], [](StateWord seen) { return seen.with_notify(); });
+    if (word.is_final()) told_others = hand_over(handle, &watcher);
+  }
+  if (told_others) ring_sleepers();
 }
 
 inline void CompletionHub::forget(Handle handle, Watcher& watcher) {
@@ -117,11 +123,12 @@ inline void CompletionHub::forget(Handle handle, Watcher& watcher) {
 }
 
 inline void CompletionHub::deliver(Handle handle) {
+  bool told = false;
   {
     const std::lock_guard lock(mutex_);
-    hand_over(handle);
+    told = hand_over(handle, nullptr);
   }
-  ring();
+  if (told) ring_sleepers();
 }
 
 /// Lemma "Done / waiting": a sleeper that counts itself, takes its key and finds nothing is rung by every later push.
@@ -129,25 +136,22 @@ inline void CompletionHub::deliver(Handle handle) {
 /// are seq_cst, so one of the two sees the other.
 template <class TryTake, class Expects>
 bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take,
-                         Expects expects_something) {
+                         Expects expects_something, const Watcher* self) {
   bool expects = true;
-  const auto look = [&](std::uint32_t self) {
-    bool others_too = false;
+  const auto look = [&](std::uint32_t counted) {
+    bool told_others = false;
     bool taken = false;
     {
       const std::lock_guard lock(mutex_);
-      handed_over_ = 0;
-      drain();
+      told_others = drain(self);
       taken = try_take();
       expects = expects_something();
-      others_too = handed_over_ > (taken ? 1U : 0U);
     }
-    // What was drained for others is theirs to see: wake them. The load of the lemma for the second drainer.
-    if (others_too && signal_.sleepers.load(std::memory_order_seq_cst) > self) ring();
+    if (told_others && has_sleepers(counted)) ring();  // What was drained for others is theirs to see.
     return taken;
   };
   if (look(0)) return true;
-  for (Spinner spinner(spin); spinner.spin();) {
+  for (Spinner spinner(deadline ? std::min(spin, next_sleep(deadline)) : spin); spinner.spin();) {
     if (something_ended() && look(0)) return true;
   }
   for (;;) {
@@ -170,31 +174,39 @@ inline bool CompletionHub::something_ended() const noexcept {
   return false;
 }
 
-inline void CompletionHub::drain() {
+inline bool CompletionHub::drain(const Watcher* self) {
   bool complete = true;
+  bool told_others = false;
   for (std::size_t i = 0; i < count_; ++i) {
-    if (rings_[i].had_something()) complete &= rings_[i].drain([this](Handle handle) { hand_over(handle); });
+    if (!rings_[i].had_something()) continue;
+    complete &= rings_[i].drain([&](Handle handle) { told_others |= hand_over(handle, self); });
   }
-  if (!complete) scan();
+  if (!complete) told_others |= scan(self);
+  return told_others;
 }
 
-inline void CompletionHub::scan() {
-  for (std::size_t handle = 0; handle < watchers_.size(); ++handle) hand_over(static_cast<Handle>(handle));
+inline bool CompletionHub::scan(const Watcher* self) {
+  bool told_others = false;
+  for (std::size_t handle = 0; handle < watchers_.size(); ++handle) {
+    if (watchers_[handle] == nullptr && more_watchers_.empty()) continue;
+    told_others |= hand_over(static_cast<Handle>(handle), self);
+  }
+  return told_others;
 }
 
-inline void CompletionHub::hand_over(Handle handle) {
-  if (handle >= watchers_.size() || !slots_[handle].load().is_final()) return;
-  if (Watcher* watcher = std::exchange(watchers_[handle], nullptr)) {
-    watcher->ended(handle);
-    ++handed_over_;
-  }
-  if (more_watchers_.empty()) return;
+inline bool CompletionHub::hand_over(Handle handle, const Watcher* self) {
+  if (handle >= watchers_.size() || !slots_[handle].load().is_final()) return false;
+  bool told_others = false;
+  const auto tell = [&](Watcher& watcher) {
+    watcher.ended(handle);
+    told_others |= &watcher != self;
+  };
+  if (Watcher* watcher = std::exchange(watchers_[handle], nullptr)) tell(*watcher);
+  if (more_watchers_.empty()) return told_others;
   const auto [first, last] = more_watchers_.equal_range(handle);
-  for (auto entry = first; entry != last; ++entry) {
-    entry->second->ended(handle);
-    ++handed_over_;
-  }
+  for (auto entry = first; entry != last; ++entry) tell(*entry->second);
   more_watchers_.erase(first, last);
+  return told_others;
 }
 
 }  // namespace procpool::detail

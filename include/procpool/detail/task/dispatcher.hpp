@@ -6,99 +6,116 @@
 
 #include <pthread.h>
 
-#include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
+#include <procpool/detail/task/continuation.hpp>
+#include <procpool/detail/task/retained.hpp>
 
 namespace procpool::detail {
 
-/// Code to run once. Destroyed on the dispatch thread, run or not.
-class Continuation {
- public:
-  virtual ~Continuation() = default;
-  virtual void run() noexcept = 0;
-};
-
+/// Its thread holds `owner` until it ends, so that the last future may go on the thread itself. Whoever has called
+/// after() calls finish() in the end, or neither ever goes.
 class Dispatcher final : private Watcher {
  public:
-  explicit Dispatcher(CompletionHub& hub) noexcept : hub_(hub) {}
+  Dispatcher(Retained& owner, CompletionHub& hub) noexcept : owner_(owner), hub_(hub) {}
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
 
-  /// Runs `continuation` on the dispatch thread once the task has ended. False, with `continuation` left as it was, if
-  /// the dispatcher has finished: the caller runs it.
+  /// Runs `continuation` on the dispatch thread once the task has ended, perhaps before this returns. Those of one task
+  /// run in the order in which they came. False, with `continuation` left as it was, if the dispatcher has finished: the
+  /// caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
-  /// Runs what is waiting and what its tasks will still bring, then ends the thread. Called on the dispatch thread
-  /// itself it only keeps further continuations out.
+  /// Runs what is waiting and what that will still bring, then ends the thread. On the dispatch thread itself (a
+  /// callback destroys its pool) it returns at once, and the thread ends by itself.
   void finish();
-
-  [[nodiscard]] bool is_dispatch_thread() const noexcept { return std::this_thread::get_id() == thread_.get_id(); }
 
  private:
   void ended(Handle handle) noexcept override {
-    const auto found = waiting_.find(handle);  // One of several for the same task: each is watched for by itself.
-    ready_.push_back(std::move(found->second));
+    const auto found = waiting_.find(handle);
+    if (found == waiting_.end()) return;
+    ready_.append(found->second);
     waiting_.erase(found);
   }
+  void start();
   void run();
+  [[nodiscard]] bool take_ready(ContinuationQueue& batch);
 
+  Retained& owner_;
   CompletionHub& hub_;
-  std::thread thread_;
   // Under the hub's lock:
-  std::unordered_multimap<Handle, std::unique_ptr<Continuation>> waiting_;
-  std::vector<std::unique_ptr<Continuation>> ready_;
+  std::thread thread_;
+  std::unordered_map<Handle, ContinuationQueue> waiting_;  // no queue is empty
+  ContinuationQueue ready_;
+  bool has_started_ = false;
   bool is_finishing_ = false;
+  bool is_finished_ = false;
 };
 
 inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& continuation) {
+  const Hold hold(owner_);  // The continuation may run, and let go of everything, before this returns.
+  bool is_first = false;
+  bool may_sleep_without_tick = false;
   {
     const std::lock_guard lock(hub_.mutex());
-    if (is_finishing_) return false;
-    waiting_.emplace(handle, std::move(continuation));
-    if (!thread_.joinable()) {
-      const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
-      thread_ = std::thread([this] { run(); });
-    }
+    if (is_finished_) return false;
+    if (!has_started_) start();
+    may_sleep_without_tick = waiting_.empty();
+    ContinuationQueue& queue = waiting_[handle];
+    is_first = queue.empty();
+    queue.push(std::move(continuation));
   }
-  hub_.watch(handle, *this);
-  hub_.ring();  // The thread may sleep without a tick while nothing was expected.
+  if (is_first) hub_.watch(handle, *this);
+  if (may_sleep_without_tick) hub_.ring();
+  else hub_.ring_sleepers();
   return true;
+}
+
+inline void Dispatcher::start() {
+  const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
+  thread_ = std::thread([this] { run(); });
+  owner_.retain();
+  has_started_ = true;
 }
 
 inline void Dispatcher::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-call");
-  std::vector<std::unique_ptr<Continuation>> batch;
   for (;;) {
+    ContinuationQueue batch;
     hub_.wait(
-        std::chrono::nanoseconds::zero(), std::nullopt,
-        [&] {
-          batch.swap(ready_);
-          return !batch.empty() || (is_finishing_ && waiting_.empty());
-        },
-        [&] { return !waiting_.empty(); });
-    if (batch.empty()) return;
-    for (auto& continuation : batch) {
-      continuation->run();
-      continuation.reset();
-    }
-    batch.clear();
+        std::chrono::nanoseconds::zero(), std::nullopt, [&] { return take_ready(batch); },
+        [&] { return !waiting_.empty(); }, this);
+    if (batch.empty()) break;
+    while (!batch.empty()) batch.pop()->run();
   }
+  owner_.release();  // This may be the end of it all.
+}
+
+/// True, with nothing in the batch, if nothing will come any more.
+inline bool Dispatcher::take_ready(ContinuationQueue& batch) {
+  batch.append(ready_);
+  if (batch.empty() && is_finishing_ && waiting_.empty()) is_finished_ = true;
+  return !batch.empty() || is_finished_;
 }
 
 inline void Dispatcher::finish() {
+  std::thread thread;
   {
     const std::lock_guard lock(hub_.mutex());
     is_finishing_ = true;
+    if (!has_started_) is_finished_ = true;
+    thread = std::move(thread_);
   }
   hub_.ring();
-  if (thread_.joinable() && !is_dispatch_thread()) thread_.join();
+  if (!thread.joinable()) return;
+  if (thread.get_id() == std::this_thread::get_id()) thread.detach();
+  else thread.join();
 }
 
 }  // namespace procpool::detail

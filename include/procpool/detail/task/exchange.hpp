@@ -27,6 +27,7 @@
 #include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
 #include <procpool/detail/task/dispatcher.hpp>
+#include <procpool/detail/task/retained.hpp>
 
 namespace procpool::detail {
 
@@ -52,19 +53,11 @@ struct MemoryPlan {
   static constexpr std::size_t align_up(std::size_t bytes) noexcept { return align(bytes + granule - 1); }
 };
 
-class Exchange {
+/// Held by the pool, by each slot in use, and by the dispatch thread.
+class Exchange final : public Retained {
  public:
   /// `own` committed bytes and `rings` reserved ones are for the pool itself: see pool_part(), ring_part().
   Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings, std::chrono::nanoseconds spin);
-  Exchange(const Exchange&) = delete;
-  Exchange& operator=(const Exchange&) = delete;
-
-  // Life: one reference of the pool, one of each slot in use.
-  void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: the caller holds one
-  void release() noexcept {
-    // (1) acq_rel-rmw, pairs with (1): all use of the memory is over before it goes.
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
-  }
 
   /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
   std::mutex submit_mutex;
@@ -77,18 +70,24 @@ class Exchange {
 
   /// The supervisor says why a task is Lost, before it says that it is.
   void record_loss(Handle handle, std::exception_ptr reason);
-  /// Why it is Lost. Once.
-  [[nodiscard]] std::exception_ptr take_loss(Handle handle);
+  /// Why it is Lost.
+  [[nodiscard]] std::exception_ptr loss(Handle handle) const;
 
-  /// The value of a task that ran in this process: kept until its slot is given back.
+  /// The value of a task that ran in this process: kept until it is taken or its slot is given back.
   void keep_local(Handle handle, std::shared_ptr<void> value) {
     const std::lock_guard lock(mutex_);
     locals_[handle] = std::move(value);
   }
+  /// Null if it was taken.
   [[nodiscard]] std::shared_ptr<void> local(Handle handle) const {
     const std::lock_guard lock(mutex_);
     const auto found = locals_.find(handle);
     return found == locals_.end() ? nullptr : found->second;
+  }
+  [[nodiscard]] std::shared_ptr<void> take_local(Handle handle) {
+    const std::lock_guard lock(mutex_);
+    const auto taken = locals_.extract(handle);
+    return taken.empty() ? nullptr : std::move(taken.mapped());
   }
 
   /// No task will run any more; those that have not ended fail with `reason`.
@@ -108,6 +107,9 @@ class Exchange {
   /// Gives back result, arguments and slot of a task that is final. The owner, or the sweeper.
   void free_slot(Handle handle, const ResultHeader& result) noexcept;
 
+  /// The same for a result that nobody has read; a failure is counted.
+  void discard(Handle handle) noexcept;
+
   /// The result of a task that is Done, as its worker left it; checked, so that its block may be read.
   [[nodiscard]] ResultHeader read_result(Handle handle) noexcept;
 
@@ -125,9 +127,10 @@ class Exchange {
   [[nodiscard]] CompletionRing& completions(std::size_t worker) const noexcept { return rings_[worker]; }
 
  private:
-  ~Exchange() { dispatcher.finish(); }
+  ~Exchange() override = default;
 
   void free_chunk(const TaskNote& note) noexcept;
+  void forget_loss(Handle handle);
 
   [[nodiscard]] std::byte* carve(std::size_t bytes) noexcept {
     std::byte* part = mapping.begin() + carved_;
@@ -135,7 +138,6 @@ class Exchange {
     return part;
   }
 
-  std::atomic<std::uint64_t> references_{1};
   MemoryPlan plan_;
   std::size_t carved_ = 0;
 
@@ -208,7 +210,7 @@ inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t ow
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
       data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
       hub(slots, rings_, workers, *signal_),
-      dispatcher(hub) {
+      dispatcher(*this, hub) {
   for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }
 
@@ -217,10 +219,16 @@ inline void Exchange::record_loss(Handle handle, std::exception_ptr reason) {
   losses_[handle] = std::move(reason);
 }
 
-inline std::exception_ptr Exchange::take_loss(Handle handle) {
+inline std::exception_ptr Exchange::loss(Handle handle) const {
   const std::lock_guard lock(mutex_);
   const auto found = losses_.find(handle);
   return found == losses_.end() ? reason_of_break_ : found->second;
+}
+
+inline void Exchange::forget_loss(Handle handle) {
+  decltype(losses_)::node_type forgotten;  // The exception may be of the user's: it is destroyed without the lock.
+  const std::lock_guard lock(mutex_);
+  forgotten = losses_.extract(handle);
 }
 
 inline std::exception_ptr Exchange::reason_of_break() const {
@@ -236,7 +244,7 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
   for (Handle handle = 0; handle < slots.was_used(); ++handle) {
     StateWord word = slots[handle].load();
     while (word.phase() == Phase::queued || word.phase() == Phase::claimed || word.phase() == Phase::running) {
-      if (word.phase() == Phase::running && word.owner() == no_worker) break;  // It runs in this process and will end.
+      if (word.is_local()) break;  // It runs in this process and will end.
       if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
       announce_end(handle, word);
       break;
@@ -272,13 +280,15 @@ inline void Exchange::sweep(std::size_t most) {
     }
     abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: as in abandon()
   }
-  for (const Handle handle : ended) {
-    const Phase phase = slots[handle].load().phase();
-    const ResultHeader result = phase == Phase::done ? read_result(handle) : ResultHeader{};
-    // relaxed: a statistic
-    if (phase == Phase::lost || is_failure(result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
-    free_slot(handle, result);
-  }
+  for (const Handle handle : ended) discard(handle);
+}
+
+inline void Exchange::discard(Handle handle) noexcept {
+  const Phase phase = slots[handle].load().phase();
+  const ResultHeader result = phase == Phase::done ? read_result(handle) : ResultHeader{};
+  // relaxed: a statistic
+  if (phase == Phase::lost || is_failure(result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
+  free_slot(handle, result);
 }
 
 inline ResultHeader Exchange::read_result(Handle handle) noexcept {
@@ -331,13 +341,8 @@ inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexc
     const auto* block = std::bit_cast<const std::byte*>(result.word);
     if (outbox.holds(block, result.size)) outbox.give_back(block);
   }
-  if (slots[handle].load().phase() == Phase::lost) {
-    const std::lock_guard lock(mutex_);
-    losses_.erase(handle);
-  } else if (result.kind == ResultKind::local) {
-    const std::lock_guard lock(mutex_);
-    locals_.erase(handle);
-  }
+  if (slots[handle].load().phase() == Phase::lost) forget_loss(handle);
+  else if (result.kind == ResultKind::local) static_cast<void>(take_local(handle));
   slots[handle].store(StateWord(0));
   slots.release(handle);
   release();

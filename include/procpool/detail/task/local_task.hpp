@@ -35,7 +35,8 @@ inline void end(Exchange& exchange, Handle handle, Phase phase) {
   StateWord word = slot.load();
   while (!slot.transition(word, word.with_phase(phase))) {
   }
-  exchange.announce_end(handle, word);
+  if (word.is_abandoned()) exchange.discard(handle);
+  else exchange.announce_end(handle, word);
 }
 }  // namespace local_task_detail
 
@@ -43,7 +44,7 @@ inline void end(Exchange& exchange, Handle handle, Phase phase) {
 /// knows to be in use: its future may be gone, but an unfinished task keeps its slot.
 inline void end_local_task(Exchange& exchange, Handle handle, std::shared_ptr<void> value) {
   exchange.slots[handle].result = ResultHeader{0, 0, ResultKind::local};
-  exchange.keep_local(handle, std::move(value));
+  if (value) exchange.keep_local(handle, std::move(value));
   local_task_detail::end(exchange, handle, Phase::done);
 }
 
@@ -52,5 +53,46 @@ inline void fail_local_task(Exchange& exchange, Handle handle, std::exception_pt
   exchange.record_loss(handle, std::move(failure));
   local_task_detail::end(exchange, handle, Phase::lost);
 }
+
+/// The duty to end a task of this process, as one object. If nobody ends it, it fails when this goes.
+class LocalTask {
+ public:
+  explicit LocalTask(Exchange& exchange)
+      : exchange_(exchange), hold_(exchange), future_(begin_local_task(exchange)), handle_(future_.handle()) {}
+  LocalTask(const LocalTask&) = delete;
+  LocalTask& operator=(const LocalTask&) = delete;
+  ~LocalTask() {
+    if (!has_ended_) fail(std::make_exception_ptr(Error("what was to make the value of a future could not be started")));
+  }
+
+  /// Who cancels this task cancels that. Before the future is given out.
+  void set_upstream(std::shared_ptr<Upstream> upstream) {
+    exchange_.slots.make_note(handle_).upstream = std::move(upstream);
+  }
+
+  /// The owner of its result. Once.
+  [[nodiscard]] ResultHandle take_future() noexcept { return std::move(future_); }
+
+  void succeed(std::shared_ptr<void> value) {
+    has_ended_ = true;
+    end_local_task(exchange_, handle_, std::move(value));
+  }
+  void fail(std::exception_ptr failure) {
+    has_ended_ = true;
+    fail_local_task(exchange_, handle_, std::move(failure));
+  }
+  /// What it waited for was cancelled, so it never runs.
+  void cancel() {
+    has_ended_ = true;
+    local_task_detail::end(exchange_, handle_, Phase::cancelled);
+  }
+
+ private:
+  Exchange& exchange_;
+  Hold hold_;  // while it ends the task, the task's future may be the last to go
+  ResultHandle future_;
+  Handle handle_;
+  bool has_ended_ = false;
+};
 
 }  // namespace procpool::detail

@@ -11,6 +11,7 @@
 
 #include <procpool/detail/task/result_handle.hpp>
 #include <procpool/detail/task/task_context.hpp>
+#include <procpool/serial/crossing.hpp>
 #include <procpool/serial/decoder.hpp>
 #include <procpool/serial/encoding.hpp>
 #include <procpool/serial/exception_transport.hpp>
@@ -66,46 +67,67 @@ inline void write_exception(TaskContext& context, const std::exception_ptr& thro
   return read_exception(result.bytes, note != nullptr ? std::string_view(note->label) : std::string_view{});
 }
 
-/// The value of a task that has ended and has no failure. May be asked again while another owner of the slot is left;
-/// the last owner gets a local value moved. Throws SerializationError if the bytes are none of T's.
+/// A value that was made in this process: copied while the slot has another owner, moved out for the last one. What
+/// cannot be copied goes to the first who asks.
+template <class T>
+T local_value_of(const ResultHandle& handle) {
+  Exchange& exchange = handle.exchange();
+  if constexpr (std::is_copy_constructible_v<T>) {
+    if (handle.is_shared()) {
+      const std::shared_ptr<void> value = exchange.local(handle.handle());
+      return *static_cast<const T*>(value.get());
+    }
+  }
+  const std::shared_ptr<void> value = exchange.take_local(handle.handle());
+  if (!value) {
+    throw UsageError("the value of this future went to on_ready() or co_await before, and a value of this type cannot be "
+                     "copied; take it once only");
+  }
+  return std::move(*static_cast<T*>(value.get()));
+}
+
+/// The value of a task that has ended and has no failure. May be asked again while another owner of the slot is left.
+/// Throws SerializationError if the bytes are none of T's.
 template <class T>
 T value_of(const ResultHandle& handle, const RawResult& result) {
   constexpr auto damaged = "the result of a task is not of the type that the task returns; some worker's task wrote to "
                            "memory that is not its own";
   if (result.header.kind == ResultKind::local) {
-    if constexpr (!std::is_void_v<T>) {
-      const std::shared_ptr<void> value = handle.exchange().local(handle.handle());
-      if (!value) throw SerializationError(damaged);
-      if constexpr (std::is_copy_constructible_v<T>) {
-        if (handle.is_shared()) return *static_cast<const T*>(value.get());
-      }
-      return std::move(*static_cast<T*>(value.get()));
-    }
+    if (handle.word().owner() != no_worker) throw SerializationError(damaged);
+    if constexpr (!std::is_void_v<T>) return local_value_of<T>(handle);
   } else if constexpr (std::is_void_v<T>) {
     if (result.header.kind != ResultKind::none) throw SerializationError(damaged);
   } else if constexpr (travels_in_slot<T>) {
     if (result.header.kind != ResultKind::inline_value || result.header.size != sizeof(T)) {
       throw SerializationError(damaged);
     }
-    alignas(T) std::byte copy[sizeof(T)];
-    std::memcpy(copy, &result.header.word, sizeof(T));
-    return *std::launder(reinterpret_cast<T*>(copy));
+    return load_flat<T>(reinterpret_cast<const std::byte*>(&result.header.word));
+  } else if constexpr (!CrossesBack<T>) {
+    throw SerializationError(damaged);  // Only a task of this process can return it.
   } else {
     if (result.header.kind != ResultKind::value) throw SerializationError(damaged);
     return decode_value<T>(result.bytes);
   }
 }
 
+/// Gives a slot back at the end of the scope in which its result is read.
+class GiveBack {
+ public:
+  GiveBack(ResultHandle& handle, const RawResult& result) noexcept : handle_(handle), result_(result) {}
+  GiveBack(const GiveBack&) = delete;
+  GiveBack& operator=(const GiveBack&) = delete;
+  ~GiveBack() { handle_.give_back(result_); }
+
+ private:
+  ResultHandle& handle_;
+  const RawResult& result_;
+};
+
 /// Takes the result of a task that has ended, and gives its slot back. Throws the task's failure.
 template <class T>
 T take_result(ResultHandle handle) {
-  struct GiveBack {
-    ResultHandle& handle;
-    const RawResult& result;
-    ~GiveBack() { handle.give_back(result); }
-  };
   const RawResult result = handle.read();
-  const GiveBack at_the_end{handle, result};
+  const GiveBack at_the_end(handle, result);
   if (const std::exception_ptr failure = failure_of(handle, result)) std::rethrow_exception(failure);
   return value_of<T>(handle, result);
 }

@@ -22,16 +22,21 @@ struct RawResult {
   std::exception_ptr failure;         // why there is no value; null if there is one, or an encoded exception
 };
 
-/// Move-only; does nothing in a process other than the one that made it. Used by one thread at a time.
+/// Move-only; does nothing in a process other than the one that made it. Its const members may be called by several
+/// threads at a time.
 class ResultHandle {
  public:
   ResultHandle() noexcept = default;
   ResultHandle(Exchange& exchange, Handle handle) noexcept : exchange_(&exchange), handle_(handle) {}
   ResultHandle(ResultHandle&& other) noexcept
-      : exchange_(std::exchange(other.exchange_, nullptr)), handle_(other.handle_) {}
+      : exchange_(std::exchange(other.exchange_, nullptr)), handle_(other.handle_), was_read_(other.was_read_) {}
   ResultHandle& operator=(ResultHandle&& other) noexcept {
-    std::swap(exchange_, other.exchange_);
-    std::swap(handle_, other.handle_);
+    if (this != &other) {
+      const ResultHandle replaced(std::move(*this));
+      exchange_ = std::exchange(other.exchange_, nullptr);
+      handle_ = other.handle_;
+      was_read_ = other.was_read_;
+    }
     return *this;
   }
   ~ResultHandle() {
@@ -47,11 +52,15 @@ class ResultHandle {
   /// deadline.
   bool wait(const Deadline& deadline = std::nullopt) const;
 
-  /// Queued → Cancelled, or a request to stop. True: it never ran and never will.
+  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran and
+  /// never will.
   bool cancel() const;
 
   /// The result of a task that has ended. Valid until this handle goes.
   [[nodiscard]] RawResult read() const;
+
+  /// Somebody has been told how the task failed: a drop does not count the failure any more.
+  void mark_read() noexcept { was_read_ = true; }
 
   /// Gives the slot back, whose result was read before. The handle is empty afterwards.
   void give_back(const RawResult& result) noexcept {
@@ -75,11 +84,14 @@ class ResultHandle {
 
   Exchange* exchange_ = nullptr;
   Handle handle_ = 0;
+  bool was_read_ = false;
 };
+static_assert(sizeof(ResultHandle) == 16, "a future is no more than this");
 
 inline bool ResultHandle::wait(const Deadline& deadline) const {
   Slot& slot = exchange_->slots[handle_];
   StateWord word = slot.load();
+  if (word.is_final()) return true;
   const auto spin = deadline ? std::min(exchange_->spin, next_sleep(deadline)) : exchange_->spin;
   for (Spinner spinner(spin); !word.is_final() && spinner.spin(); word = slot.load()) {
   }
@@ -103,8 +115,9 @@ inline bool ResultHandle::cancel() const {
     return true;
   }
   if (word.phase() == Phase::cancelled) return true;
-  set_flag(slot, [](StateWord seen) { return seen.with_stop(); });
-  return false;
+  const bool is_local = set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_local();
+  const TaskNote* note = is_local ? exchange_->slots.note(handle_) : nullptr;
+  return note != nullptr && note->upstream && note->upstream->cancel();
 }
 
 inline RawResult ResultHandle::read() const {
@@ -113,7 +126,7 @@ inline RawResult ResultHandle::read() const {
   if (state.phase() == Phase::cancelled) {
     raw.failure = std::make_exception_ptr(Cancelled("the task was cancelled before it ran"));
   } else if (state.phase() == Phase::lost) {
-    raw.failure = exchange_->take_loss(handle_);
+    raw.failure = exchange_->loss(handle_);
   } else {
     raw.header = exchange_->read_result(handle_);
     const bool is_encoded = raw.header.kind == ResultKind::value || raw.header.kind == ResultKind::exception;
@@ -139,13 +152,19 @@ inline void ResultHandle::drop(const ResultHeader* known) noexcept {
       note != nullptr && note->references.fetch_sub(1, std::memory_order_acq_rel) > 1) {
     return;
   }
-  const StateWord state = word();
-  if (!state.is_final()) {
+  StateWord state = word();
+  if (state.is_local()) {
+    state = set_flag(exchange_->slots[handle_], [](StateWord seen) { return seen.with_abandoned(); });
+    if (!state.is_final()) return;  // Whoever ends it frees the slot.
+  }
+  if (known != nullptr) {
+    exchange_->free_slot(handle_, *known);
+  } else if (!state.is_final()) {
     exchange_->abandon(handle_);
-  } else if (known != nullptr || state.phase() != Phase::done) {
-    exchange_->free_slot(handle_, known != nullptr ? *known : ResultHeader{});
+  } else if (was_read_) {
+    exchange_->free_slot(handle_, state.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   } else {
-    exchange_->free_slot(handle_, exchange_->read_result(handle_));
+    exchange_->discard(handle_);
   }
 }
 

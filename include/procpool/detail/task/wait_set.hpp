@@ -6,9 +6,10 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include <procpool/detail/task/completion_hub.hpp>
 
@@ -24,23 +25,20 @@ class WaitSet final : private Watcher {
     for (const auto& [handle, key] : keys_) hub_.forget(handle, *this);
   }
 
-  /// Watches a task; `key` is what next() will answer for it.
+  /// Watches a task; `key` is what next() will answer for it. One that is watched already is not answered twice.
   void add(Handle handle, std::size_t key) {
-    keys_.emplace(handle, key);
+    if (!keys_.emplace(handle, key).second) return;
+    {
+      const std::lock_guard lock(hub_.mutex());
+      if (ready_.capacity() < keys_.size()) ready_.reserve(keys_.size() * 2);  // ended() must not allocate.
+    }
     hub_.watch(handle, *this);
   }
 
   /// The key of a task that has ended; empty at the deadline. Only while size() is above zero.
   [[nodiscard]] std::optional<std::size_t> next(std::chrono::nanoseconds spin, const Deadline& deadline) {
-    Handle handle = 0;
-    const bool ended = hub_.wait(spin, deadline, [&] {
-      if (ready_.empty()) return false;
-      handle = ready_.front();
-      ready_.pop_front();
-      return true;
-    });
-    if (!ended) return std::nullopt;
-    const auto found = keys_.find(handle);
+    if (next_taken_ == taken_.size() && !take_ready(spin, deadline)) return std::nullopt;
+    const auto found = keys_.find(taken_[next_taken_++]);
     const std::size_t key = found->second;
     keys_.erase(found);
     return key;
@@ -52,9 +50,25 @@ class WaitSet final : private Watcher {
  private:
   void ended(Handle handle) noexcept override { ready_.push_back(handle); }
 
+  [[nodiscard]] bool take_ready(std::chrono::nanoseconds spin, const Deadline& deadline) {
+    taken_.clear();
+    next_taken_ = 0;
+    return hub_.wait(
+        spin, deadline,
+        [&] {
+          if (ready_.empty()) return false;
+          taken_.reserve(keys_.size());  // becomes ready_: see add()
+          taken_.swap(ready_);
+          return true;
+        },
+        [] { return true; }, this);
+  }
+
   CompletionHub& hub_;
-  std::unordered_map<Handle, std::size_t> keys_;  // the caller's thread only
-  std::deque<Handle> ready_;                      // under the hub's lock
+  std::unordered_map<Handle, std::size_t> keys_;  // this and the next two: the caller's thread only
+  std::vector<Handle> taken_;                     // from ready_, in order
+  std::size_t next_taken_ = 0;
+  std::vector<Handle> ready_;                     // under the hub's lock
 };
 
 }  // namespace procpool::detail

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// run_on_each_worker: one task in the mailbox of every worker.
+
+#include <exception>
+#include <mutex>
+#include <type_traits>
+#include <vector>
+
+#include <procpool/detail/pool/map_sinks.hpp>
+#include <procpool/detail/pool/sender.hpp>
+
+namespace procpool::detail {
+
+/// The results by worker index; void if f returns void. All have ended when it returns or throws the first failure.
+template <class State, class F, class... Args>
+auto broadcast(const Sender& sender, const F& f, const Args&... args) {
+  using ThisCall = Call<F, State, sent_t<const Args&>...>;
+  using R = call_result_t<F, State, sent_t<const Args&>...>;
+  PoolCore& core = *sender.core;
+  core.require_home();
+  sender.check(f, ThisCall::run);
+  const std::lock_guard one_at_a_time(core.broadcast_mutex());
+  std::vector<ResultHandle> tasks;
+  for (std::size_t worker = 0; worker < core.workers(); ++worker) {
+    OutgoingTask task = ThisCall::send(
+        sender.label(), [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f, args...);
+    tasks.push_back(core.post(worker, task.record, std::move(task.note)));
+  }
+  for (const ResultHandle& task : tasks) task.wait();
+  std::conditional_t<std::is_void_v<R>, NoValues, OptionalValues<R>> sink;
+  for (std::size_t worker = 0; worker < tasks.size(); ++worker) {
+    try {
+      if constexpr (std::is_void_v<R>) take_result<R>(std::move(tasks[worker]));
+      else sink.put(worker, take_result<R>(std::move(tasks[worker])));
+    } catch (...) {
+      sink.fail(worker, std::current_exception());
+    }
+  }
+  return sink.finish();
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// How many items of a map go into one task.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <limits>
+
+namespace procpool::detail {
+
+/// Finds the size of each chunk of a map from how long the chunks before it took. A chunk costs about two microseconds
+/// whatever it holds, so it should hold many items; but the map ends with its last chunk, so that should be short.
+///
+///   start  One item a chunk. Until something was measured an item may as well take a minute as a nanosecond.
+///   grow   At most eightfold from what was seen to go well, towards chunks of `target_time`. The time of an item is a
+///          mean over the last few chunks, so a slow stretch shrinks the next chunks at once and is soon forgotten.
+///   end    A chunk is at most half a worker's equal share of what remains (as in guided self-scheduling). So chunks
+///          shrink towards the end down to single items, and all workers finish together, even if the last items take
+///          far longer than the first.
+///
+/// Reads no clock and knows no tasks: whoever sends the chunks reports what it measured. For one thread at a time.
+class Chunker {
+ public:
+  /// Stands for the number of items left in an input range, which nobody knows.
+  static constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
+
+  /// A chunk of this length costs one per cent more than its items do.
+  static constexpr std::chrono::nanoseconds target_time = std::chrono::microseconds(250);
+
+  /// Every chunk holds `chunk_size` items, the last one what is left; 0: found from measured times.
+  explicit Chunker(int workers, std::size_t chunk_size = 0) noexcept
+      : workers_(static_cast<std::size_t>(std::max(workers, 1))), fixed_size_(chunk_size) {}
+
+  /// The number of items that the next chunk should hold: at least 1, at most `remaining`, which are the items that no
+  /// chunk holds yet; 0 if none remain. The caller may put fewer into it, for example because they are large.
+  [[nodiscard]] std::size_t next_size(std::size_t remaining = unknown) const noexcept;
+
+  /// A chunk of `items` kept its worker busy for `elapsed`. Chunks may be reported in any order, or never.
+  void record(std::size_t items, std::chrono::nanoseconds elapsed) noexcept;
+
+ private:
+  static constexpr std::size_t growth = 8;
+  static constexpr std::size_t largest_size = std::size_t{1} << 20;
+
+  [[nodiscard]] double items_of_target_time() const noexcept;
+
+  std::size_t workers_;
+  std::size_t fixed_size_;
+  std::size_t proven_size_ = 0;  // of the largest chunk reported lately
+  double recent_items_ = 0;      // reported so far, each report counting half as much as the one after it
+  double recent_time_ = 0;       // of those, in nanoseconds
+};
+
+inline std::size_t Chunker::next_size(std::size_t remaining) const noexcept {
+  if (fixed_size_ != 0) return std::min(fixed_size_, remaining);
+  std::size_t size = std::min(largest_size, std::max<std::size_t>(1, growth * proven_size_));
+  size = static_cast<std::size_t>(std::min(static_cast<double>(size), items_of_target_time()));
+  if (remaining != unknown) size = std::min(size, remaining / (2 * workers_));
+  return std::clamp<std::size_t>(size, std::min<std::size_t>(1, remaining), remaining);
+}
+
+inline void Chunker::record(std::size_t items, std::chrono::nanoseconds elapsed) noexcept {
+  proven_size_ = std::max(proven_size_ / 2, std::min(items, largest_size));
+  recent_items_ = recent_items_ / 2 + static_cast<double>(items);
+  recent_time_ = recent_time_ / 2 + static_cast<double>(elapsed.count());
+}
+
+inline double Chunker::items_of_target_time() const noexcept {
+  if (recent_time_ <= 0) return static_cast<double>(largest_size);
+  return static_cast<double>(target_time.count()) * recent_items_ / recent_time_;
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Reads the items of a map from its ranges, one after the other.
+
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <procpool/detail/pool/chunker.hpp>
+#include <procpool/serial/flat.hpp>
+#include <procpool/serial/sent.hpp>
+
+namespace procpool::detail {
+
+template <class R>
+concept InputRange = requires(R& range) {
+  { std::ranges::begin(range) } -> std::input_iterator;
+  std::ranges::end(range);
+};
+
+template <class R>
+using iterator_of = decltype(std::ranges::begin(std::declval<R&>()));
+template <class R>
+using sentinel_of = decltype(std::ranges::end(std::declval<R&>()));
+template <class R>
+using item_of = std::iter_value_t<iterator_of<R>>;
+
+/// Keeps a range for as long as it is read: an lvalue by reference, an rvalue as its own.
+template <class R>
+class KeptRange {
+ public:
+  explicit KeptRange(R&& range) : range_(std::make_unique<R>(std::move(range))) {}
+  [[nodiscard]] R& get() const noexcept { return *range_; }
+
+ private:
+  std::unique_ptr<R> range_;  // its address stays when the reader moves
+};
+template <class R>
+class KeptRange<R&> {
+ public:
+  explicit KeptRange(R& range) noexcept : range_(&range) {}
+  [[nodiscard]] R& get() const noexcept { return *range_; }
+
+ private:
+  R* range_;
+};
+
+/// The items left in a range, or Chunker::unknown.
+template <class R>
+[[nodiscard]] std::size_t size_of_range(R& range) {
+  if constexpr (requires { std::ranges::size(range); }) return static_cast<std::size_t>(std::ranges::size(range));
+  else return Chunker::unknown;
+}
+
+/// Several ranges side by side, as long as the shortest. `Ranges` are as deduced from forwarding references.
+template <class... Ranges>
+class ZipReader {
+ public:
+  explicit ZipReader(Ranges&&... ranges)
+      : ranges_(KeptRange<Ranges>(std::forward<Ranges>(ranges))...),
+        iterators_(std::apply([](auto&... kept) { return std::tuple{std::ranges::begin(kept.get())...}; }, ranges_)),
+        ends_(std::apply([](auto&... kept) { return std::tuple{std::ranges::end(kept.get())...}; }, ranges_)),
+        remaining_(std::apply([](auto&... kept) { return std::min({size_of_range(kept.get())...}); }, ranges_)) {}
+
+  /// Calls `type.template operator()<Sent...>()` with the types as which an item's values are sent.
+  template <template <class...> class Template, class... Before>
+  using with_sent = Template<Before..., sent_t<item_of<std::remove_reference_t<Ranges>>>...>;
+
+  static constexpr bool is_contiguous_flat = [] {
+    if constexpr (sizeof...(Ranges) == 1) {
+      using Range = std::tuple_element_t<0, std::tuple<std::remove_reference_t<Ranges>...>>;
+      using Item = item_of<Range>;
+      return std::contiguous_iterator<iterator_of<Range>> && std::sized_sentinel_for<sentinel_of<Range>, iterator_of<Range>> &&
+             is_flat_value<Item> && !std::is_array_v<Item>;
+    } else {
+      return false;
+    }
+  }();
+
+  [[nodiscard]] bool at_end() { return at_end(std::index_sequence_for<Ranges...>{}); }
+
+  /// Items left, or Chunker::unknown.
+  [[nodiscard]] std::size_t remaining() const noexcept { return remaining_; }
+
+  /// Calls `use(values...)` with the current item and goes on to the next. Lvalues live on while the reader does.
+  template <class Use>
+  void read(Use use) {
+    std::apply([&](auto&... iterators) { use(stable<decltype(*iterators), Ranges>(*iterators)...); }, iterators_);
+    std::apply([](auto&... iterators) { (static_cast<void>(++iterators), ...); }, iterators_);
+    if (remaining_ != Chunker::unknown) --remaining_;
+  }
+
+  /// The next `count` items at once. Only if is_contiguous_flat.
+  [[nodiscard]] auto read_span(std::size_t count) {
+    auto& iterator = std::get<0>(iterators_);
+    const std::span items(std::to_address(iterator), count);
+    iterator += static_cast<std::ptrdiff_t>(count);
+    remaining_ -= count;
+    return items;
+  }
+
+ private:
+  template <std::size_t... I>
+  bool at_end(std::index_sequence<I...>) {
+    return ((std::get<I>(iterators_) == std::get<I>(ends_)) || ...);
+  }
+
+  /// A reference into a range of the caller's stays good until the chunk is sent if the iterator is a forward one; any
+  /// other item is passed on as a value of its own.
+  template <class Reference, class Range, class T>
+  static decltype(auto) stable(T&& item) {
+    using Iterator = iterator_of<std::remove_reference_t<Range>>;
+    if constexpr (std::is_lvalue_reference_v<Reference> && std::forward_iterator<Iterator> &&
+                  std::is_same_v<std::remove_cvref_t<Reference>, std::iter_value_t<Iterator>>) {
+      return static_cast<Reference>(item);
+    } else {
+      return static_cast<std::iter_value_t<Iterator>>(std::forward<T>(item));
+    }
+  }
+
+  std::tuple<KeptRange<Ranges>...> ranges_;
+  std::tuple<iterator_of<std::remove_reference_t<Ranges>>...> iterators_;
+  std::tuple<sentinel_of<std::remove_reference_t<Ranges>>...> ends_;
+  std::size_t remaining_;
+};
+
+/// One range of tuples, each the arguments of one call.
+template <class Range>
+class StarReader {
+  using Tuple = item_of<std::remove_reference_t<Range>>;
+
+  template <template <class...> class Template, class Indices, class... Before>
+  struct WithSent;
+  template <template <class...> class Template, std::size_t... I, class... Before>
+  struct WithSent<Template, std::index_sequence<I...>, Before...> {
+    using type = Template<Before..., sent_t<std::tuple_element_t<I, Tuple>>...>;
+  };
+
+ public:
+  explicit StarReader(Range&& range) : items_(std::forward<Range>(range)) {}
+
+  template <template <class...> class Template, class... Before>
+  using with_sent = typename WithSent<Template, std::make_index_sequence<std::tuple_size_v<Tuple>>, Before...>::type;
+
+  static constexpr bool is_contiguous_flat = false;
+
+  [[nodiscard]] bool at_end() { return items_.at_end(); }
+  [[nodiscard]] std::size_t remaining() const noexcept { return items_.remaining(); }
+
+  template <class Use>
+  void read(Use use) {
+    items_.read([&](auto&& item) { std::apply(use, std::forward<decltype(item)>(item)); });
+  }
+
+ private:
+  ZipReader<Range> items_;
+};
+
+}  // namespace procpool::detail

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Runs a whole map from the calling thread: sends chunks as workers take them, collects them as they end.
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/pool/chunk_collector.hpp>
+#include <procpool/detail/pool/map_sinks.hpp>
+#include <procpool/detail/task/wait_set.hpp>
+
+namespace procpool::detail {
+
+/// Calls the user's progress callback now and then: at most ten times a second, and once at the end.
+class ProgressReports {
+ public:
+  ProgressReports(const Sender& sender, std::size_t total) : report_(sender.progress), label_(sender.label_text) {
+    progress_.total = total == Chunker::unknown ? 0 : total;
+    if (label_) progress_.label = *label_;
+  }
+
+  void add(std::size_t items) {
+    progress_.done += items;
+    if (!report_) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_) return;
+    next_ = now + std::chrono::milliseconds(100);
+    report_(progress_);
+  }
+  void finish() {
+    if (!report_) return;
+    progress_.total = progress_.done;
+    report_(progress_);
+  }
+
+ private:
+  std::function<void(const Progress&)> report_;
+  std::shared_ptr<const std::string> label_;
+  Progress progress_{};
+  std::chrono::steady_clock::time_point next_{};
+};
+
+/// The chunks of a map that are under way, by keys that are used again.
+class ChunksInFlight {
+ public:
+  explicit ChunksInFlight(CompletionHub& hub) noexcept : ended_(hub) {}
+  ChunksInFlight(const ChunksInFlight&) = delete;
+  ChunksInFlight& operator=(const ChunksInFlight&) = delete;
+
+  /// What was not collected is not wanted: an exception of the user's ends the map.
+  ~ChunksInFlight() {
+    for (const SentChunk& chunk : chunks_) {
+      if (chunk.handle.valid()) chunk.handle.cancel();
+    }
+  }
+
+  void add(SentChunk chunk) {
+    if (free_.empty()) {
+      free_.push_back(chunks_.size());
+      chunks_.emplace_back();
+    }
+    const std::size_t key = free_.back();
+    free_.pop_back();
+    chunks_[key] = std::move(chunk);
+    ended_.add(chunks_[key].handle.handle(), key);
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return ended_.size(); }
+
+  /// The next chunk to end. Only while size() is above zero.
+  [[nodiscard]] SentChunk next(std::chrono::nanoseconds spin) {
+    const std::size_t key = *ended_.next(spin, std::nullopt);
+    free_.push_back(key);
+    return std::move(chunks_[key]);
+  }
+
+ private:
+  std::vector<SentChunk> chunks_;
+  std::vector<std::size_t> free_;
+  WaitSet ended_;  // destroyed first: it forgets the handles before they go
+};
+
+/// Sends everything `sender` reads, and collects it into `sink`. Every item is finished when it returns.
+template <class R, class ThisSender, class Sink>
+void run_map(const Sender& terms, ThisSender& sender, Sink& sink) {
+  const std::size_t total = sender.reader().remaining();
+  const std::size_t workers = terms.core->workers();
+  Chunker chunker(static_cast<int>(workers), terms.chunk_size);
+  ProgressReports progress(terms, total);
+  ChunksInFlight in_flight(terms.core->exchange().hub);
+  const std::size_t window = workers * 3;  // one at work, two waiting
+  sink.expect(total);
+  while (!sender.is_done() || in_flight.size() > 0) {
+    while (!sender.is_done() && in_flight.size() < window) {
+      std::optional<SentChunk> chunk = sender.send(chunker.next_size(sender.reader().remaining()), in_flight.size() == 0);
+      if (!chunk) break;  // The queue is full of others' tasks: collect first.
+      in_flight.add(std::move(*chunk));
+    }
+    SentChunk ended = in_flight.next(terms.core->exchange().spin);
+    const std::size_t items = ended.items;
+    chunker.record(items, collect_chunk<R>(std::move(ended), sink));
+    progress.add(items);
+  }
+  progress.finish();
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// map_reduce: each chunk is reduced where it runs, and the chunks in the order of their items.
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <procpool/detail/pool/map_job.hpp>
+
+namespace procpool::detail {
+
+/// The function of the items and the one that combines two results, sent together.
+template <class F, class Op>
+struct MapAndReduce {
+  F map;
+  Op reduce;
+};
+
+/// A chunk whose result is the reduction of its items to one T. An item that fails makes the reduction fail, so that
+/// nothing of a chunk need survive its worker but the failures.
+template <class T, class Op, class F, class State, class... Sent>
+class ChunkReduction {
+  using Items = ChunkCall<F, State, Sent...>;
+
+ public:
+  using Result = void;  // of the items, as the collector sees them
+  static constexpr ChunkResults results = ChunkResults::none;
+  static constexpr std::size_t results_size(std::size_t) noexcept { return sizeof(ChunkHeader); }
+
+  static void encode(Encoding& encoding, const MapAndReduce<F, Op>& functions) {
+    encode_callable(encoding, functions.map);
+    encode_callable(encoding, functions.reduce);
+  }
+
+  static void run(TaskContext& context) {
+    run_guarded(
+        [&context] {
+          ChunkRun chunk(context);
+          auto& [map, reduce] = cache().get(chunk.prefix(), [](Decoder& decoder) {
+            return MapAndReduce<F, Op>{decode_callable<F>(decoder), decode_callable<Op>(decoder)};
+          });
+          std::optional<T> reduced;
+          chunk.run([&](std::size_t i) {
+            T item(Items::call_item(chunk, i, map, context.worker.state));
+            if (reduced) reduced.emplace(std::invoke(reduce, std::move(*reduced), std::move(item)));
+            else reduced.emplace(std::move(item));
+          });
+          if (reduced && context.result.kind == ResultKind::none) write_result(context, std::move(*reduced));
+        },
+        [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
+  }
+
+ private:
+  static CallableCache<MapAndReduce<F, Op>>& cache() {
+    static CallableCache<MapAndReduce<F, Op>> callables;
+    return callables;
+  }
+};
+
+/// Combines the results of chunks as they come, in the order of their positions.
+template <class T, class Op>
+class ReductionSink : public FirstFailure {
+ public:
+  ReductionSink(T init, Op op) : total_(std::move(init)), op_(std::move(op)) {}
+
+  void expect(std::size_t) noexcept {}
+  void put_voids(std::size_t, std::size_t) noexcept {}
+
+  /// The result of a whole chunk.
+  void put_chunk(const SentChunk& chunk, const RawResult& result) {
+    if (failure_of(chunk.handle, result)) return;  // The collector reports it for each item.
+    if (result.header.kind == ResultKind::none) return;  // All of its items failed.
+    waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
+    for (auto part = waiting_.begin(); part != waiting_.end() && part->first == next_; part = waiting_.erase(part)) {
+      total_ = std::invoke(op_, std::move(total_), std::move(part->second.value));
+      next_ += part->second.items;
+    }
+  }
+
+  [[nodiscard]] T finish() {
+    rethrow();
+    return std::move(total_);
+  }
+
+ private:
+  struct Part {
+    std::size_t items;
+    T value;
+  };
+
+  T total_;
+  Op op_;
+  std::size_t next_ = 0;               // position of the first item that is not in total_
+  std::map<std::size_t, Part> waiting_;  // chunks behind one that has not ended
+};
+
+}  // namespace procpool::detail

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A pool and the terms on which a verb sends tasks to it.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <procpool/detail/pool/pool_core.hpp>
+#include <procpool/detail/task/call.hpp>
+#include <procpool/task/priority.hpp>
+#include <procpool/task/progress.hpp>
+
+namespace procpool::detail {
+
+/// Safe to keep while the pool lives.
+struct Sender {
+  PoolCore* core;
+  Priority priority = Priority::normal;
+  std::size_t chunk_size = 0;
+  std::size_t read_ahead = 0;
+  std::shared_ptr<const std::string> label_text = {};
+  std::function<void(const Progress&)> progress = {};
+
+  [[nodiscard]] std::string_view label() const noexcept { return label_text ? *label_text : std::string_view{}; }
+
+  [[nodiscard]] RingName ring() const noexcept {
+    return priority == Priority::normal ? RingName::normal : priority == Priority::high ? RingName::high : RingName::low;
+  }
+
+  /// Refuses a callable that the workers do not have, or that points into this process's private memory.
+  template <class F>
+  void check(const F& function, TaskFunction run) const {
+    check_code(reinterpret_cast<const void*>(run));
+    if (const void* code = code_address(function)) check_code(code);
+    check_captures(function);
+  }
+
+  /// Sends one call. Empty if the queue is full and `waits` is false.
+  template <class State, class F, class... Args>
+  [[nodiscard]] std::optional<ResultHandle> send(bool waits, const F& function, Args&&... args) const;
+
+ private:
+  void check_code(const void* code) const {
+    if (!core->modules().has_code_at(code)) refuse_code(code);
+  }
+  [[noreturn]] static void refuse_code(const void* code) {
+    throw UsageError("the function of a task lies in " + module_of(code) +
+                     ", which was loaded after the pool was made, so the workers do not have it: load it before, or "
+                     "make another pool");
+  }
+};
+
+template <class State, class F, class... Args>
+std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&... args) const {
+  using ThisCall = Call<F, State, sent_t<Args>...>;
+  core->require_home();
+  check(function, ThisCall::run);
+  OutgoingTask task = ThisCall::send(
+      label(), [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
+      std::forward<Args>(args)...);
+  return core->enqueue(ring(), task.record, std::move(task.note), waits);
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// How a worker runs a chunk of a map: item by item, each published before the next begins.
+///
+/// Crash  an item that kills its worker is the one that `finished` names; what was finished before stays, and the
+///        supervisor has the rest run elsewhere.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <procpool/detail/os/stdio_flush.hpp>
+#include <procpool/detail/task/call_shape.hpp>
+#include <procpool/detail/task/chunk_builder.hpp>
+#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/detail/task/guarded.hpp>
+
+namespace procpool::detail {
+
+/// What becomes of the results of the items.
+enum class ChunkResults {
+  none,    ///< void
+  dense,   ///< copied by memcpy into an array of the parent's
+  blocks,  ///< encoded into outbox blocks, an ItemBlock for each
+};
+
+template <class R>
+inline constexpr ChunkResults chunk_results_of = std::is_void_v<R>   ? ChunkResults::none
+                                                 : is_flat_value<R> ? ChunkResults::dense
+                                                                    : ChunkResults::blocks;
+
+/// Bytes of the parent's block for the results of `items` items.
+template <class R>
+[[nodiscard]] constexpr std::size_t chunk_results_size(std::size_t items) noexcept {
+  if constexpr (chunk_results_of<R> == ChunkResults::dense) return sizeof(ChunkHeader) + items * sizeof(R);
+  else if constexpr (chunk_results_of<R> == ChunkResults::blocks) return sizeof(ChunkHeader) + items * sizeof(ItemBlock);
+  else return sizeof(ChunkHeader);
+}
+
+/// Sent once per map, decoded once per map and worker.
+template <class F>
+class CallableCache {
+ public:
+  /// Decodes by `decode(decoder)` if it is another than last time.
+  template <class Decode>
+  [[nodiscard]] F& get(const ChunkPrefix& prefix, Decode decode) {
+    if (id_ != prefix.callable_id) {
+      function_.reset();
+      id_ = 0;  // until the decoding has succeeded
+      Decoder decoder({prefix.callable, static_cast<std::size_t>(prefix.callable_size)});
+      function_.emplace(decode(decoder));
+      id_ = prefix.callable_id;
+    }
+    return *function_;
+  }
+
+ private:
+  std::uint64_t id_ = 0;
+  std::optional<F> function_;
+};
+
+/// The loop over the items of a chunk.
+class ChunkRun {
+ public:
+  explicit ChunkRun(TaskContext& context) noexcept : context_(context), block_(context.arguments().data()) {
+    std::memcpy(&prefix_, block_, sizeof prefix_);
+  }
+
+  [[nodiscard]] const ChunkPrefix& prefix() const noexcept { return prefix_; }
+  [[nodiscard]] ChunkHeader& header() const noexcept { return *reinterpret_cast<ChunkHeader*>(prefix_.results); }
+  [[nodiscard]] std::byte* results() const noexcept { return prefix_.results + sizeof(ChunkHeader); }
+
+  /// The bytes of all items.
+  [[nodiscard]] std::span<const std::byte> items() const noexcept {
+    return context_.arguments().subspan(static_cast<std::size_t>(prefix_.first_item));
+  }
+  [[nodiscard]] std::size_t offset_of(std::size_t i) const noexcept {
+    if (prefix_.stride != 0) return i * static_cast<std::size_t>(prefix_.stride);
+    std::uint64_t offset = 0;
+    std::memcpy(&offset, block_ + sizeof prefix_ + i * sizeof offset, sizeof offset);
+    return static_cast<std::size_t>(offset);
+  }
+
+  /// Runs the items that are left; `run_item(i)` calls and stores. Ends early if the memory for results is exhausted:
+  /// then the chunk's own result says so, for the items that are left.
+  template <class RunItem>
+  void run(RunItem run_item) {
+    const auto begin = std::chrono::steady_clock::now();
+    // relaxed: what an earlier worker or the supervisor stored was published with the slot's word.
+    for (std::uint64_t i = header().finished.load(std::memory_order_relaxed); i < prefix_.items; ++i) {
+      context_.outbox.set_item(static_cast<std::uint32_t>(i));
+      run_guarded([&] { run_item(static_cast<std::size_t>(i)); },
+                  [&](const std::exception_ptr& thrown) { record_failure(i, thrown); });
+      if (context_.result.kind == ResultKind::outbox_exhausted) break;
+      if (standard_streams_hold_text()) flush_standard_streams();
+      if (!context_.worker.home.is_here()) ::_exit(0);  // A process that the item forked came back from it.
+      // (1) release-store, pairs with the supervisor's and the collector's acquire-loads: the result is there.
+      header().finished.store(i + 1, std::memory_order_release);
+      context_.outbox.published();
+    }
+    context_.outbox.set_item(0);
+    const auto elapsed = std::chrono::steady_clock::now() - begin;
+    header().elapsed.store(header().elapsed.load(std::memory_order_relaxed) +  // relaxed: published with the slot's word
+                               static_cast<std::uint64_t>(elapsed.count()),
+                           std::memory_order_relaxed);  // relaxed: as above
+  }
+
+  /// Stores the encoded result of item `i`.
+  template <class R>
+  void store_block(std::size_t i, R&& value) {
+    const ScratchEncoding encoding;
+    encoding->add_owned(std::forward<R>(value));
+    ItemBlock block;
+    std::byte* bytes = allocate(encoding->size());
+    if (bytes == nullptr) return;
+    encoding->write_to(bytes);
+    block.address = std::bit_cast<std::uint64_t>(bytes);
+    block.size = encoding->size();
+    std::memcpy(results() + i * sizeof block, &block, sizeof block);
+  }
+
+ private:
+  /// Null: the memory for results is exhausted, which now is the chunk's result.
+  [[nodiscard]] std::byte* allocate(std::size_t bytes) {
+    std::byte* block = context_.allocate_result(bytes, ResultKind::none);
+    if (block != nullptr) context_.result = ResultHeader{};
+    return block;
+  }
+
+  void record_failure(std::uint64_t item, const std::exception_ptr& thrown) noexcept {
+    const EncodedException encoded = encode_exception(thrown);
+    const ExceptionPrefix prefix{current_pid()};
+    FailureRecord record;
+    record.item = item;
+    record.next = header().failures.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
+    record.size = sizeof prefix + encoded.bytes().size();
+    std::byte* block = allocate(sizeof record + static_cast<std::size_t>(record.size));
+    if (block == nullptr) return;
+    std::memcpy(block, &record, sizeof record);
+    std::memcpy(block + sizeof record, &prefix, sizeof prefix);
+    std::memcpy(block + sizeof record + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
+    header().failures.store(std::bit_cast<std::uint64_t>(block), std::memory_order_relaxed);  // relaxed: published below
+  }
+
+  TaskContext& context_;
+  const std::byte* block_;
+  ChunkPrefix prefix_;
+};
+
+/// A chunk whose items are F called with values sent as `Sent...`.
+template <class F, class State, class... Sent>
+class ChunkCall {
+  using Shape = CallShape<F, State, Sent...>;
+
+ public:
+  using Result = call_result_t<F, State, Sent...>;
+  static constexpr ChunkResults results = chunk_results_of<Result>;
+  static constexpr std::size_t results_size(std::size_t items) noexcept { return chunk_results_size<Result>(items); }
+
+  static void encode(Encoding& encoding, const F& function) { encode_callable(encoding, function); }
+
+  static void run(TaskContext& context) {
+    run_guarded(
+        [&context] {
+          ChunkRun chunk(context);
+          F& function = cache().get(chunk.prefix(), decode_callable<F>);
+          void* state = context.worker.state;
+          chunk.run([&](std::size_t i) { run_item(chunk, i, function, state); });
+        },
+        [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
+  }
+
+  /// The result of one item, for those who do something else with it than run().
+  static decltype(auto) call_item(const ChunkRun& chunk, std::size_t i, F& function, void* state) {
+    return Shape::call(function, state, receive(chunk, i, std::index_sequence_for<Sent...>{}));
+  }
+  static CallableCache<F>& cache() {
+    static CallableCache<F> callable;
+    return callable;
+  }
+
+ private:
+  static void run_item(ChunkRun& chunk, std::size_t i, F& function, void* state) {
+    if constexpr (chunk_results_of<Result> == ChunkResults::none) {
+      call_item(chunk, i, function, state);
+    } else if constexpr (chunk_results_of<Result> == ChunkResults::dense) {
+      const Result result(call_item(chunk, i, function, state));
+      std::memcpy(chunk.results() + i * sizeof result, &result, sizeof result);
+    } else {
+      chunk.store_block(i, Result(call_item(chunk, i, function, state)));
+    }
+  }
+
+  template <std::size_t... I>
+  static typename Shape::Arrived receive(const ChunkRun& chunk, std::size_t i, std::index_sequence<I...>) {
+    if constexpr (items_are_flat<Sent...>) {
+      const std::byte* item = chunk.items().data() + chunk.offset_of(i);
+      return typename Shape::Arrived{FlatLayout<Sent...>::template read<I>(item)...};
+    } else {
+      Decoder decoder(chunk.items(), chunk.offset_of(i));
+      return Shape::receive(decoder);
+    }
+  }
+};
+
+}  // namespace procpool::detail

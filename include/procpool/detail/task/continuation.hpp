@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Code that waits for a task to end, and the order in which it runs.
+
+#include <memory>
+#include <utility>
+
+namespace procpool::detail {
+
+/// Code to run once, on the dispatch thread, where it is destroyed too.
+class Continuation {
+ public:
+  virtual ~Continuation() = default;
+  virtual void run() noexcept = 0;
+
+ private:
+  friend class ContinuationQueue;
+  std::unique_ptr<Continuation> next_;
+};
+
+/// First in, first out. No operation allocates.
+class ContinuationQueue {
+ public:
+  ContinuationQueue() noexcept = default;
+  ContinuationQueue(const ContinuationQueue&) = delete;
+  ContinuationQueue& operator=(const ContinuationQueue&) = delete;
+  ~ContinuationQueue() {
+    while (!empty()) static_cast<void>(pop());  // one by one: a chain of destructors could be too deep
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+
+  void push(std::unique_ptr<Continuation> continuation) noexcept {
+    Continuation* const added = continuation.get();
+    (empty() ? first_ : last_->next_) = std::move(continuation);
+    last_ = added;
+  }
+
+  /// Only while it is not empty.
+  [[nodiscard]] std::unique_ptr<Continuation> pop() noexcept {
+    std::unique_ptr<Continuation> popped = std::move(first_);
+    first_ = std::move(popped->next_);
+    return popped;
+  }
+
+  /// Appends all of `other`, which is empty then.
+  void append(ContinuationQueue& other) noexcept {
+    if (other.empty()) return;
+    (empty() ? first_ : last_->next_) = std::move(other.first_);
+    last_ = other.last_;
+  }
+
+ private:
+  std::unique_ptr<Continuation> first_;
+  Continuation* last_ = nullptr;  // meaningless while empty
+};
+
+}  // namespace procpool::detail

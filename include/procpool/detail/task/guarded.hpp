@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Runs a task's code so that every exception becomes its result.
+
+#include <cxxabi.h>
+
+#include <exception>
+
+#include <procpool/detail/task/result_codec.hpp>
+
+namespace procpool::detail {
+
+/// `pthread_exit` and cancellation unwind by an exception that must not be kept: they end the worker, which is reported.
+template <class Body, class OnException>
+void run_guarded(Body body, OnException on_exception) {
+  try {
+    body();
+  } catch (const abi::__forced_unwind&) {
+    throw;
+  } catch (...) {
+    on_exception(std::current_exception());
+  }
+}
+
+}  // namespace procpool::detail

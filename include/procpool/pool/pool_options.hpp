@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// How a pool is made.
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include <procpool/detail/memory/default_reservation.hpp>
+#include <procpool/detail/pool/pool_core.hpp>
+#include <procpool/process/wait_policy.hpp>
+#include <procpool/process/worker_limits.hpp>
+
+namespace procpool {
+
+/// Every field has a default; name those that differ: `ProcessPool pool{{.workers = 4, .max_tasks_per_worker = 1000}}`.
+/// A negative count is a UsageError.
+struct PoolOptions {
+  int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
+  int queue_capacity = 65536;                 ///< tasks waiting before submit waits
+  std::size_t shared_memory = 0;              ///< bytes reserved, not committed; 0: chosen from the machine
+  int max_tasks_per_worker = 0;               ///< then the worker is replaced; 0: never recycled
+  WaitPolicy wait = WaitPolicy::balanced;     ///< of workers for tasks, and of callers for results
+  bool pin_workers = false;                   ///< one CPU each, in order
+  WorkerLimits limits = {};                   ///< of each worker
+  int library_threads = 1;                    ///< OpenMP, OpenBLAS, MKL in each worker; 0: left alone
+  std::function<void()> preload = {};         ///< once, in the process that forks the workers; may capture anything
+  std::function<void()> at_worker_exit = {};  ///< in each worker that ends in order
+};
+
+namespace detail {
+
+/// PoolOptions with that number of workers, of whatever integral type.
+template <std::integral Count>
+[[nodiscard]] PoolOptions options_for(Count workers) {
+  if (!std::in_range<int>(workers)) {
+    throw UsageError("a pool of " + std::to_string(workers) + " workers; at most " + std::to_string(max_workers) +
+                     " are possible");
+  }
+  PoolOptions options;
+  options.workers = static_cast<int>(workers);
+  return options;
+}
+
+inline void require_range(const char* option, int value, int least, int most) {
+  if (value >= least && value <= most) return;
+  throw UsageError(std::string("PoolOptions::") + option + " is " + std::to_string(value) + "; it must be from " +
+                   std::to_string(least) + " to " + std::to_string(most));
+}
+
+[[nodiscard]] inline CoreOptions core_options(const PoolOptions& options) {
+  require_range("workers", options.workers, 0, max_workers);
+  require_range("queue_capacity", options.queue_capacity, 1, 1 << handle_bits);
+  require_range("max_tasks_per_worker", options.max_tasks_per_worker, 0, std::numeric_limits<int>::max());
+  require_range("library_threads", options.library_threads, 0, std::numeric_limits<int>::max());
+  CoreOptions core{};
+  core.workers = static_cast<std::size_t>(options.workers > 0 ? options.workers : std::min(usable_cpus(), max_workers));
+  core.queue_capacity = static_cast<std::size_t>(options.queue_capacity);
+  core.shared_memory = options.shared_memory > 0 ? options.shared_memory : default_reservation();
+  core.spin = spin_budget(options.wait);
+  return core;
+}
+
+[[nodiscard]] inline WorkerProgram worker_program(PoolOptions options) {
+  WorkerProgram program;
+  program.preload = std::move(options.preload);
+  program.at_exit = std::move(options.at_worker_exit);
+  program.max_tasks = options.max_tasks_per_worker;
+  program.library_threads = options.library_threads;
+  program.pin = options.pin_workers;
+  program.limits = options.limits;
+  return program;
+}
+
+}  // namespace detail
+
+}  // namespace procpool

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// What a pool tells of itself.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <procpool/detail/pool/pool_core.hpp>
+
+namespace procpool {
+
+/// A worker, as it was at some moment.
+struct WorkerInfo {
+  ::pid_t pid = 0;  ///< 0: not forked yet, or dead and not yet replaced
+  std::size_t index = 0;
+  std::uint64_t tasks_done = 0;              ///< by all processes that had this index; may miss one for each death
+  std::string label = {};                    ///< of the task in hand, at most 64 bytes of it; empty: none
+  std::chrono::nanoseconds running_for{0};   ///< the task in hand, to within about 25 ms; zero: none, or just begun
+};
+
+/// Counts since the pool was made. A chunk of a map counts as one task.
+struct PoolStats {
+  std::uint64_t submitted = 0;
+  std::uint64_t completed = 0;         ///< ended, well or not; cancelled ones too
+  std::uint64_t failed = 0;            ///< of those whose result was not taken yet, and of those dropped: by an exception
+                                       ///< or a death
+  std::uint64_t dropped_failures = 0;  ///< failures of tasks whose future was dropped: nobody was told
+  std::uint64_t worker_deaths = 0;
+  std::uint64_t queued = 0;            ///< waiting for a worker
+  std::uint64_t running = 0;
+};
+
+namespace detail {
+
+[[nodiscard]] inline std::vector<WorkerInfo> describe_workers(PoolCore& core) {
+  core.require_home();
+  std::vector<WorkerInfo> workers(core.workers());
+  for (std::size_t index = 0; index < workers.size(); ++index) {
+    const Row& row = core.layout().row(index);
+    WorkerInfo& info = workers[index];
+    info.index = index;
+    const Life born = row.born.load(std::memory_order_acquire);  // the pid belongs to it
+    if (born != row.dead.load(std::memory_order_acquire)) {
+      info.pid = row.pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
+    }
+    info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);       // relaxed: a statistic
+    const std::uint64_t before = row.current.load(std::memory_order_acquire);  // the label was shown after it
+    const std::string label = row.label.was_shown();
+    if (before != 0 && before == row.current.load(std::memory_order_acquire)) info.label = label;
+    info.running_for = core.supervisor().running_for(index);
+  }
+  return workers;
+}
+
+[[nodiscard]] inline PoolStats gather_stats(PoolCore& core) {
+  core.require_home();
+  Exchange& exchange = core.exchange();
+  PoolStats stats;
+  stats.dropped_failures = exchange.dropped_failures();
+  stats.failed = stats.dropped_failures;
+  stats.worker_deaths = core.supervisor().worker_deaths();
+  stats.submitted = core.submitted();
+  for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
+    const StateWord word = exchange.slots[handle].load();
+    if (word.phase() == Phase::queued) ++stats.queued;
+    if (word.owner() != no_worker && (word.phase() == Phase::claimed || word.phase() == Phase::running)) ++stats.running;
+    if (word.phase() == Phase::lost) ++stats.failed;
+    if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;  // racy
+  }
+  stats.completed = stats.submitted - std::min(stats.submitted, stats.queued + stats.running);
+  return stats;
+}
+
+}  // namespace detail
+
+}  // namespace procpool

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// A pool seen through other terms: what `pool.with({...})` returns.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <procpool/pool/verbs.hpp>
+#include <procpool/task/progress.hpp>
+#include <procpool/task/task_options.hpp>
+
+namespace procpool {
+
+/// Light to copy, and safe to keep while the pool lives.
+template <class State>
+class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
+ public:
+  PoolWithTerms(detail::PoolCore& core, const TaskOptions& options) : sender_{&core} {
+    sender_.priority = options.priority;
+    sender_.chunk_size = options.chunk_size;
+    sender_.read_ahead = options.read_ahead;
+    if (!options.label.empty()) sender_.label_text = std::make_shared<const std::string>(options.label);
+  }
+
+  /// `report(Progress)` is called at most ten times a second and once at the end: by a blocking verb on the calling
+  /// thread, else on the dispatch thread. What it throws ends a blocking verb.
+  [[nodiscard]] PoolWithTerms on_progress(std::function<void(const Progress&)> report) const {
+    PoolWithTerms changed = *this;
+    changed.sender_.progress = std::move(report);
+    return changed;
+  }
+
+  /// For the verbs.
+  [[nodiscard]] const detail::Sender& sender() const noexcept { return sender_; }
+
+ private:
+  detail::Sender sender_;
+};
+
+}  // namespace procpool
