@@ -20,10 +20,10 @@ namespace procpool {
 
 /// What is known of a worker's death.
 struct DeathReport {
-  ::pid_t pid = 0;                      // the worker's; 0: unknown
-  int signal = 0;                       // that killed it; 0: none did
-  int exit_status = -1;                 // of `_exit` or `exit`; -1: it did not exit
-  std::string label = {};               // of the task that it ran; empty: the task had none
+  ::pid_t pid = 0;                           // the worker's; 0: unknown
+  int signal = 0;                            // that killed it; 0: none did
+  int exit_status = -1;                      // of `_exit` or `exit`; -1: it did not exit
+  std::string label = {};                    // of the task that it ran; empty: the task had none
   std::optional<std::size_t> position = {};  // of the item that it ran, in a map; empty: a single task
 };
 

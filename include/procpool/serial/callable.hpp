@@ -49,7 +49,9 @@ enum class CallableObstacle { none, std_function, binder, reference_wrapper, clo
 template <class F>
 consteval CallableObstacle callable_obstacle() {
   constexpr std::string_view name = pretty_name<F>();
-  if constexpr (callable_is_stateless<F> || callable_is_flat<F> || is_partial<F>) {
+  if constexpr (is_partial<F>) {
+    return callable_obstacle<typename F::Function>();  // partial() itself refuses values that cannot be sent
+  } else if constexpr (callable_is_stateless<F> || callable_is_flat<F>) {
     return CallableObstacle::none;
   } else if constexpr (is_reference_wrapper<F>) {
     return CallableObstacle::reference_wrapper;
@@ -64,45 +66,33 @@ consteval CallableObstacle callable_obstacle() {
   }
 }
 
-/// Does not compile unless `Found` is none. The compiler prints the template arguments: the type that was to be sent.
-template <class Callable, CallableObstacle Found>
-consteval void require_no_callable_obstacle() {
-  // clang-format off
-  static_assert(Found != CallableObstacle::closure,
-                "procpool: this lambda captures something that is more than its bytes (a std::string, a container, a smart pointer), and nobody can look into a lambda to send it. Pass it as an argument of the task, or let it be the first parameter and bind it: procpool::partial(f, values...)");
-  static_assert(Found != CallableObstacle::binder,
-                "procpool: the result of std::bind or std::bind_front cannot be sent, because nobody can look into it. Bind with procpool::partial(f, values...) instead, which sends the values");
-  static_assert(Found != CallableObstacle::std_function,
-                "procpool: a std::function cannot be sent, because it may hold anything. Give the function or the lambda itself; to bind values to it use procpool::partial(f, values...)");
-  static_assert(Found != CallableObstacle::reference_wrapper,
-                "procpool: std::ref refers to a function object of this process, which a worker cannot reach. Give the function object itself, or procpool::partial(f, values...)");
-  static_assert(Found != CallableObstacle::opaque,
-                "procpool: nothing is known of how to send this function object. Give it a `serialize`, make it a struct of public members that can be sent, or make a function of it and bind the values: procpool::partial(f, values...)");
-  // clang-format on
-}
-
 /// True if `F` itself, and all that is bound to it, can be sent.
 template <class F>
 inline constexpr bool callable_crosses = callable_obstacle<F>() == CallableObstacle::none;
 template <class F, class... Values>
 inline constexpr bool callable_crosses<Partial<F, Values...>> = callable_crosses<F> && (Crosses<Values> && ...);
 
-template <class F>
-struct CallableRequirement {
-  static consteval void check() { require_no_callable_obstacle<F, callable_obstacle<F>()>(); }
-};
-template <class F, class... Values>
-struct CallableRequirement<Partial<F, Values...>> {
-  static consteval void check() {
-    CallableRequirement<F>::check();
-    (require_crossing_argument<Values>(), ...);
-  }
-};
-
-/// Does not compile unless `F`, decayed, may be the function of a task. The first error says what is wrong and what to do.
-template <class F>
+/// Does not compile unless `F`, decayed, may be the function of a task. The first error says what is wrong and what to
+/// do.
+template <class F, CallableObstacle Found = callable_obstacle<F>()>
 consteval void require_callable() {
-  CallableRequirement<F>::check();
+  static_assert(Found != CallableObstacle::closure,
+                "procpool: this lambda captures something that is more than its bytes (a std::string, a container, a "
+                "smart pointer), and nobody can look into a lambda to send it. Pass it as an argument of the task, or "
+                "let it be the first parameter and bind it: procpool::partial(f, values...)");
+  static_assert(Found != CallableObstacle::binder,
+                "procpool: the result of std::bind or std::bind_front cannot be sent, because nobody can look into "
+                "it. Bind with procpool::partial(f, values...) instead, which sends the values");
+  static_assert(Found != CallableObstacle::std_function,
+                "procpool: a std::function cannot be sent, because it may hold anything. Give the function or the "
+                "lambda itself; to bind values to it use procpool::partial(f, values...)");
+  static_assert(Found != CallableObstacle::reference_wrapper,
+                "procpool: std::ref refers to a function object of this process, which a worker cannot reach. Give "
+                "the function object itself, or procpool::partial(f, values...)");
+  static_assert(Found != CallableObstacle::opaque,
+                "procpool: nothing is known of how to send this function object. Give it a `serialize`, make it a "
+                "struct of public members that can be sent, or make a function of it and bind the values: "
+                "procpool::partial(f, values...)");
 }
 
 /// Where the code of `function` lies, as far as its type does not say so: null for all but pointers to functions.
@@ -143,7 +133,10 @@ template <class F>
 /// Adds `function`, which outlives the use of `encoding`; nothing for one without state. Runs the user's `serialize`.
 template <class F>
 void encode_callable(Encoding& encoding, const F& function) {
-  if constexpr (is_partial<F>) {
+  require_callable<F>();
+  if constexpr (!callable_crosses<F>) {
+    return;  // It does not compile; this keeps the first error the only one.
+  } else if constexpr (is_partial<F>) {
     encode_callable(encoding, function.function());
     std::apply([&encoding](const auto&... values) { (encoding.add(values), ...); }, function.values());
   } else if constexpr (callable_is_flat<F>) {
@@ -162,8 +155,10 @@ struct CallableDecoder {
       return stateless_callable<F>();
     } else if constexpr (callable_is_flat<F>) {
       return std::bit_cast<F>(decoder.next<std::array<std::byte, sizeof(F)>>());
-    } else {
+    } else if constexpr (callable_crosses<F>) {
       return decoder.next<F>();
+    } else {
+      throw UsageError("never compiled");  // See encode_callable().
     }
   }
 };

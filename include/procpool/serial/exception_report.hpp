@@ -28,15 +28,15 @@ enum class CategoryName : std::uint32_t { generic, system, iostream, foreign };
 
 /// The part of fixed size; type name, message, label of a death and payload follow it, in this order.
 struct ExceptionFacts {
-  std::uint32_t kind = 0;                                 // index into the table of known types
-  std::int32_t code = 0;                                  // of a std::system_error
-  CategoryName category = CategoryName::generic;          // of a std::system_error
-  std::int32_t death_pid = 0;                             // this and the next: of a WorkerDied
+  std::uint32_t kind = 0;                         // index into the table of known types
+  std::int32_t code = 0;                          // of a std::system_error
+  CategoryName category = CategoryName::generic;  // of a std::system_error
+  std::int32_t death_pid = 0;                     // this and the next: of a WorkerDied
   std::int32_t death_signal = 0;
   std::int32_t death_exit_status = -1;
   std::uint64_t death_position = 0;
   std::uint64_t death_has_position = 0;
-  const ExceptionRegistration* registration = nullptr;    // never followed before it is found among one's own
+  const ExceptionRegistration* registration = nullptr;  // never followed before it is found among one's own
   std::uint64_t type_name_bytes = 0;
   std::uint64_t what_bytes = 0;
   std::uint64_t death_label_bytes = 0;

@@ -131,9 +131,9 @@ inline EncodedException encode_exception(const std::exception_ptr& thrown) noexc
 }
 
 [[nodiscard, gnu::cold]] inline std::string damaged_report_text(::pid_t pid, std::string_view label) {
-  return message({"process ", pid, " reported that its task", label.empty() ? "" : " \"", label,
-                  label.empty() ? "" : "\"",
-                  " threw, but in bytes that are damaged; something in the task may write to memory that is not its own"});
+  return message(
+      {"process ", pid, " reported that its task", label.empty() ? "" : " \"", label, label.empty() ? "" : "\"",
+       " threw, but in bytes that are damaged; something in the task may write to memory that is not its own"});
 }
 
 inline std::exception_ptr decode_exception(std::span<const std::byte> bytes, ::pid_t pid,

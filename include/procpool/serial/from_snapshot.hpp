@@ -55,10 +55,11 @@ namespace procpool {
 template <class F>
 [[nodiscard]] constexpr auto from_snapshot(F&& function) {
   using Function = std::decay_t<F>;
-  static_assert(std::is_trivially_copyable_v<Function>,
-                "procpool: from_snapshot sends the bytes of a function object, but this one holds something that is more "
-                "than its bytes (a std::string, a container, a smart pointer). Capture a pointer or a reference to it "
-                "instead, or bind the value with procpool::partial(f, values...)");
+  static_assert(
+      std::is_trivially_copyable_v<Function>,
+      "procpool: from_snapshot sends the bytes of a function object, but this one holds something that is more "
+      "than its bytes (a std::string, a container, a smart pointer). Capture a pointer or a reference to it "
+      "instead, or bind the value with procpool::partial(f, values...)");
   return detail::FromSnapshot<Function>(std::forward<F>(function));
 }
 

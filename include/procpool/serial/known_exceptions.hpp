@@ -120,38 +120,17 @@ struct ExceptionList {
 
 // Derived types stand before their bases.
 using KnownExceptions = ExceptionList<  //
-    RebuiltRemoteError,
-    RebuiltWorkerDied,
-    RebuiltWithText<BrokenPool>,
-    RebuiltWithText<PoolClosed>,
-    RebuiltWithText<Cancelled>,
-    RebuiltWithText<SerializationError>,
-    RebuiltWithText<SharedMemoryExhausted>,
-    RebuiltWithText<OwnerDied>,
-    RebuiltWithText<Error>,
-    RebuiltWithText<UsageError>,
-    RebuiltStreamFailure,
-    RebuiltSystemError,
-    RebuiltWithText<std::range_error>,
-    RebuiltWithText<std::overflow_error>,
-    RebuiltWithText<std::underflow_error>,
-    RebuiltWithText<std::runtime_error>,
-    RebuiltWithText<std::domain_error>,
-    RebuiltWithText<std::invalid_argument>,
-    RebuiltWithText<std::length_error>,
-    RebuiltWithText<std::out_of_range>,
-    RebuiltWithText<std::logic_error>,
-    RebuiltWithoutText<std::bad_array_new_length>,
-    RebuiltWithoutText<std::bad_alloc>,
-    RebuiltWithoutText<std::bad_any_cast>,
-    RebuiltWithoutText<std::bad_cast>,
-    RebuiltWithoutText<std::bad_typeid>,
-    RebuiltWithoutText<std::bad_optional_access>,
-    RebuiltWithoutText<std::bad_variant_access>,
-    RebuiltWithoutText<std::bad_function_call>,
-    RebuiltWithoutText<std::bad_weak_ptr>,
-    RebuiltWithoutText<std::bad_exception>,
-    RebuiltWithoutText<std::exception>>;
+    RebuiltRemoteError, RebuiltWorkerDied, RebuiltWithText<BrokenPool>, RebuiltWithText<PoolClosed>,
+    RebuiltWithText<Cancelled>, RebuiltWithText<SerializationError>, RebuiltWithText<SharedMemoryExhausted>,
+    RebuiltWithText<OwnerDied>, RebuiltWithText<Error>, RebuiltWithText<UsageError>, RebuiltStreamFailure,
+    RebuiltSystemError, RebuiltWithText<std::range_error>, RebuiltWithText<std::overflow_error>,
+    RebuiltWithText<std::underflow_error>, RebuiltWithText<std::runtime_error>, RebuiltWithText<std::domain_error>,
+    RebuiltWithText<std::invalid_argument>, RebuiltWithText<std::length_error>, RebuiltWithText<std::out_of_range>,
+    RebuiltWithText<std::logic_error>, RebuiltWithoutText<std::bad_array_new_length>,
+    RebuiltWithoutText<std::bad_alloc>, RebuiltWithoutText<std::bad_any_cast>, RebuiltWithoutText<std::bad_cast>,
+    RebuiltWithoutText<std::bad_typeid>, RebuiltWithoutText<std::bad_optional_access>,
+    RebuiltWithoutText<std::bad_variant_access>, RebuiltWithoutText<std::bad_function_call>,
+    RebuiltWithoutText<std::bad_weak_ptr>, RebuiltWithoutText<std::bad_exception>, RebuiltWithoutText<std::exception>>;
 inline constexpr std::uint32_t remote_error_kind = 0;
 
 /// The category of a code that belongs to a library: its value is kept, its meaning stayed in the worker.
@@ -186,7 +165,8 @@ inline std::error_code RebuildSource::code() const noexcept {
 
 inline DeathReport RebuildSource::death_report() const {
   const ExceptionFacts& facts = received_.facts;
-  DeathReport report{facts.death_pid, facts.death_signal, facts.death_exit_status, std::string(received_.death_label), {}};
+  DeathReport report{
+      facts.death_pid, facts.death_signal, facts.death_exit_status, std::string(received_.death_label), {}};
   if (facts.death_has_position != 0) report.position = static_cast<std::size_t>(facts.death_position);
   return report;
 }

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/serial/crossing.hpp>
 #include <procpool/serial/sent.hpp>
 #include <procpool/serial/signature.hpp>
 
@@ -81,9 +82,11 @@ consteval bool accepts_bound(std::index_sequence<I...>) {
 template <class F, class... Values>
 class Partial {
  public:
-  template <class Function, class... Given>
-  explicit Partial(std::in_place_t, Function&& called, Given&&... given)
-      : function_(std::forward<Function>(called)), values_(std::forward<Given>(given)...) {}
+  using Function = F;
+
+  template <class Called, class... Given>
+  explicit Partial(std::in_place_t, Called&& called, Given&&... given)
+      : function_(std::forward<Called>(called)), values_(std::forward<Given>(given)...) {}
 
   /// Calls the function with the bound values, as const lvalues, and then `rest`.
   template <class... Rest>
@@ -101,8 +104,8 @@ class Partial {
   [[nodiscard]] const std::tuple<Values...>& values() const noexcept { return values_; }
 
  private:
-  template <class Function, std::size_t... I, class... Rest>
-  decltype(auto) call(Function& called, std::index_sequence<I...>, Rest&&... rest) const {
+  template <class Called, std::size_t... I, class... Rest>
+  decltype(auto) call(Called& called, std::index_sequence<I...>, Rest&&... rest) const {
     return std::invoke(called, pass_bound<parameter_t<F, I>>(std::get<I>(values_))..., std::forward<Rest>(rest)...);
   }
 
@@ -122,9 +125,10 @@ struct ParametersOf<Partial<F, Values...>> : DropFront<signature_of<F>, sizeof..
 /// Refuses, at compile time, to bind a value where it could be written to.
 template <class Parameters, std::size_t Bound>
 consteval void require_read_only_binding() {
-  static_assert(!has_writable_reference<Parameters, 0, Bound>,
-                "procpool: partial binds a value to a parameter of type `T&`, but every task gets the same value, const. "
-                "Let the function take it by `const T&` or by value");
+  static_assert(
+      !has_writable_reference<Parameters, 0, Bound>,
+      "procpool: partial binds a value to a parameter of type `T&`, but every task gets the same value, const. "
+      "Let the function take it by `const T&` or by value");
 }
 
 }  // namespace procpool::detail
@@ -139,6 +143,7 @@ namespace procpool {
 template <class F, class... Values>
 [[nodiscard]] auto partial(F&& function, Values&&... values) {
   using Made = detail::Partial<std::decay_t<F>, detail::bound_t<Values>...>;
+  (detail::require_crossing_argument<detail::bound_t<Values>>(), ...);
   detail::require_read_only_binding<detail::signature_of<std::decay_t<F>>, sizeof...(Values)>();
   return Made(std::in_place, std::forward<F>(function), detail::bind_value<Values>(std::forward<Values>(values))...);
 }

@@ -18,8 +18,9 @@ template <class T>
 inline constexpr bool holds_no_address = false;
 
 template <class T>
-  requires(std::is_trivially_copyable_v<T> && sizeof(T) <= 4096) &&
-          requires { typename std::bool_constant<(static_cast<void>(std::bit_cast<T>(std::array<std::byte, sizeof(T)>{})), true)>; }
+  requires(std::is_trivially_copyable_v<T> && sizeof(T) <= 4096) && requires {
+    typename std::bool_constant<(static_cast<void>(std::bit_cast<T>(std::array<std::byte, sizeof(T)>{})), true)>;
+  }
 inline constexpr bool holds_no_address<T> = true;
 
 }  // namespace procpool::detail

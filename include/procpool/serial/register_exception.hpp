@@ -61,8 +61,8 @@ template <class T>
 
 template <class T>
 inline constexpr bool crosses_by_its_message =
-    !has_serialize_functions<T> && std::is_base_of_v<std::exception, T> && std::is_constructible_v<T, const std::string&> &&
-    decltype(inspect<T>())::obstacle != Obstacle::none;
+    !has_serialize_functions<T> && std::is_base_of_v<std::exception, T> &&
+    std::is_constructible_v<T, const std::string&> && decltype(inspect<T>())::obstacle != Obstacle::none;
 
 template <class T>
 [[gnu::cold]] bool encode_current_as(ByteBuffer& payload) {
@@ -81,7 +81,8 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard, gnu::cold]] std::exception_ptr rebuild_as(std::span<const std::byte> payload, const RebuildSource& source) {
+[[nodiscard, gnu::cold]] std::exception_ptr rebuild_as(std::span<const std::byte> payload,
+                                                       const RebuildSource& source) {
   try {
     if constexpr (crosses_by_its_message<T>) {
       return throw_registered(T(source.message()), source);
@@ -95,17 +96,7 @@ template <class T>
 }
 
 template <class T>
-consteval bool require_registrable() {
-  static_assert(std::is_class_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
-                "procpool: only a class that can be moved or copied can be registered as an exception");
-  if constexpr (std::is_class_v<T> && !crosses_by_its_message<T>) {
-    constexpr bool crosses = decltype(inspect<T>())::obstacle == Obstacle::none;
-    static_assert(crosses,
-                  "procpool: this exception cannot be sent. Give it a constructor from std::string, for its what(), or a "
-                  "`serialize` and a default constructor");
-  }
-  return true;
-}
+inline constexpr bool is_registrable = crosses_by_its_message<T> || decltype(inspect<T>())::obstacle == Obstacle::none;
 
 }  // namespace procpool::detail
 
@@ -113,8 +104,14 @@ namespace procpool {
 
 template <class T>
 void register_exception() {
-  if constexpr (detail::require_registrable<T>()) {
-    static detail::ExceptionRegistration registration{&typeid(T), &detail::encode_current_as<T>, &detail::rebuild_as<T>};
+  static_assert(std::is_class_v<T> && !std::is_const_v<T> && std::is_move_constructible_v<T>,
+                "procpool: only a class that can be moved or copied can be registered as an exception");
+  static_assert(detail::is_registrable<T>,
+                "procpool: this exception cannot be sent. Give it a constructor from std::string, for its what(), or a "
+                "`serialize` and a default constructor");
+  if constexpr (detail::is_registrable<T>) {
+    static detail::ExceptionRegistration registration{&typeid(T), &detail::encode_current_as<T>,
+                                                      &detail::rebuild_as<T>};
     [[maybe_unused]] static const bool published = (detail::publish(registration), true);
   }
 }

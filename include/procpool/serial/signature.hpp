@@ -111,9 +111,9 @@ template <class F, std::size_t Index>
 using parameter_t = typename TypeAt<signature_of<F>, Index>::type;
 
 template <class T>
-inline constexpr bool is_writable_reference = std::is_lvalue_reference_v<T> &&
-                                              !std::is_const_v<std::remove_reference_t<T>> &&
-                                              !std::is_function_v<std::remove_reference_t<T>>;
+inline constexpr bool is_writable_reference =
+    std::is_lvalue_reference_v<T> && !std::is_const_v<std::remove_reference_t<T>> &&
+    !std::is_function_v<std::remove_reference_t<T>>;
 
 /// True if one of the parameters from `First` up to `End` (not included) is known to be a reference to write through.
 template <class List, std::size_t First, std::size_t End>

@@ -28,10 +28,10 @@ consteval std::string_view pretty_name() {
 template <class T>
 inline constexpr bool is_from_std = pretty_name<T>().starts_with("std::");
 
-// GCC writes `f()::<lambda(int)>`, Clang `(lambda at file.cpp:1:2)`. A template over a lambda has one within its name,
+// GCC writes `f()::<lambda(int)>`, Clang `n::(lambda at file.cpp:1:2)`. A template over a lambda has one within its name,
 // so it is the outermost brackets that count.
 consteval bool names_a_closure(std::string_view name) {
-  if (name.starts_with("(lambda at ")) return true;
+  if (name.ends_with(')')) return name.find("(lambda at ") != std::string_view::npos;
   if (!name.ends_with('>')) return false;
   std::size_t depth = 0;
   for (std::size_t at = name.size(); at-- > 0;) {

@@ -39,8 +39,8 @@ class LoadedModules {
 
   [[nodiscard]] bool search(std::uintptr_t address) const noexcept;
 
-  std::vector<Range> ranges_;                // executable segments, sorted; never empty
-  mutable std::atomic<const Range*> last_;   // where the last asked address lay; written and read by all who ask
+  std::vector<Range> ranges_;               // executable segments, sorted; never empty
+  mutable std::atomic<const Range*> last_;  // where the last asked address lay; written and read by all who ask
 };
 
 /// The file that holds the code at `function`, for messages; "the program" for the program itself, empty if none does.
@@ -84,7 +84,8 @@ inline std::string module_of(const void* function) {
   std::string name;
   const auto address = reinterpret_cast<std::uintptr_t>(function);
   for_each_code_segment([&](const ::dl_phdr_info& module, std::uintptr_t begin, std::uintptr_t bytes) {
-    if (address - begin < bytes) name = module.dlpi_name == nullptr || *module.dlpi_name == '\0' ? "the program" : module.dlpi_name;
+    if (address - begin < bytes)
+      name = module.dlpi_name == nullptr || *module.dlpi_name == '\0' ? "the program" : module.dlpi_name;
   });
   return name;
 }

@@ -62,9 +62,9 @@ class IdentityPage {
   [[nodiscard]] static Cell* make() noexcept;
   [[nodiscard]] static bool is_wiped_in_forks(void* page, std::size_t bytes) noexcept;
 
-  inline static constinit std::atomic<Cell*> cell_{nullptr};           // the page; or &refused_
-  inline static constinit Cell refused_{0};                            // never written: each read asks the kernel
-  inline static constinit std::atomic<std::uint32_t> generation_{0};   // forks seen by this process and its ancestors
+  inline static constinit std::atomic<Cell*> cell_{nullptr};          // the page; or &refused_
+  inline static constinit Cell refused_{0};                           // never written: each read asks the kernel
+  inline static constinit std::atomic<std::uint32_t> generation_{0};  // forks seen by this process and its ancestors
 
   static_assert(Cell::is_always_lock_free, "a signal handler may ask");
 };
@@ -90,12 +90,16 @@ inline IdentityPage::Cell* IdentityPage::make() noexcept {
   void* page = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   Cell* made = &refused_;
   if (page != MAP_FAILED && is_wiped_in_forks(page, bytes)) made = ::new (page) Cell(0);
-  Cell* first = nullptr;
-  // (2) release-store, pairs with (1), (3): the page is mapped and marked. On failure the acquire of
-  // another thread's page, which pairs with that thread's (2).
-  if (cell_.compare_exchange_strong(first, made, std::memory_order_acq_rel, std::memory_order_acquire)) first = made;
-  if (page != MAP_FAILED && first != page) ::munmap(page, bytes);
-  return first;
+  Cell* none = nullptr;
+  // (2) release-rmw, pairs with (1), (3), (4): the page is mapped and marked.
+  // relaxed: on failure (4) looks again.
+  if (cell_.compare_exchange_strong(none, made, std::memory_order_release, std::memory_order_relaxed)) {
+    if (made == &refused_ && page != MAP_FAILED) ::munmap(page, bytes);
+    return made;
+  }
+  if (page != MAP_FAILED) ::munmap(page, bytes);
+  // (4) acquire-load, pairs with (2): another thread's page is mapped and marked.
+  return cell_.load(std::memory_order_acquire);
 }
 
 inline bool IdentityPage::is_wiped_in_forks(void* page, std::size_t bytes) noexcept {

@@ -20,18 +20,13 @@ namespace procpool::detail {
 /// blocks back. Returns the time that its items took.
 template <class R, class Sink>
 std::chrono::nanoseconds collect_chunk(SentChunk chunk, Sink& sink) {
-  struct GiveBack {
-    ResultHandle& handle;
-    const RawResult& result;
-    ~GiveBack() { handle.give_back(result); }
-  };
   ResultHandle& handle = chunk.handle;
   Exchange& exchange = handle.exchange();
   const TaskNote& note = *exchange.slots.note(handle.handle());
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const std::byte* results = note.results.data() + sizeof(ChunkHeader);
   const RawResult raw = handle.read();
-  const GiveBack at_the_end{handle, raw};
+  const GiveBack at_the_end(handle, raw);
 
   const auto finished =
       std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);  // It may have been ruined.

@@ -120,14 +120,14 @@ class OutcomesOf {
     for (std::size_t i = 0; i < count; ++i) put(position + i, load_flat<R>(values + i * sizeof(R)));
   }
   void put_voids(std::size_t position, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) place(position + i).emplace(Outcome<R>::success(position + i));
+    for (std::size_t i = 0; i < count; ++i) place(position + i).emplace(Outcome<R>(position + i));
   }
   template <class V>
   void put(std::size_t position, V&& value) {
     place(position).emplace(Outcome<R>(std::forward<V>(value), position));
   }
   void fail(std::size_t position, const std::exception_ptr& failure) {
-    place(position).emplace(Outcome<R>(failure, position));
+    place(position).emplace(Outcome<R>::failure(failure, position));
   }
   [[nodiscard]] std::vector<Outcome<R>> finish() {
     std::vector<Outcome<R>> result;

@@ -42,6 +42,7 @@ struct TaskNote {
   bool has_item_blocks = false;            // a chunk whose results are ItemBlocks
   std::vector<ItemLoss> item_losses;       // of a chunk
   std::atomic<int> references{1};          // futures and continuations that will read the result
+  std::atomic<bool> was_read{false};       // by one of those who have gone: a failure has been told
   std::shared_ptr<Upstream> upstream;      // of a continuation; set before its future is given out
 };
 

@@ -74,17 +74,17 @@ class LocalTask {
   [[nodiscard]] ResultHandle take_future() noexcept { return std::move(future_); }
 
   void succeed(std::shared_ptr<void> value) {
-    has_ended_ = true;
     end_local_task(exchange_, handle_, std::move(value));
+    has_ended_ = true;
   }
   void fail(std::exception_ptr failure) {
-    has_ended_ = true;
     fail_local_task(exchange_, handle_, std::move(failure));
+    has_ended_ = true;
   }
   /// What it waited for was cancelled, so it never runs.
   void cancel() {
-    has_ended_ = true;
     local_task_detail::end(exchange_, handle_, Phase::cancelled);
+    has_ended_ = true;
   }
 
  private:

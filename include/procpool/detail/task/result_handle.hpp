@@ -48,6 +48,14 @@ class ResultHandle {
   [[nodiscard]] Handle handle() const noexcept { return handle_; }
   [[nodiscard]] StateWord word() const noexcept { return exchange_->slots[handle_].load(); }
 
+  /// At some moment during the call.
+  [[nodiscard]] bool is_ready() const noexcept { return word().is_final(); }
+  /// In a worker, at some moment during the call.
+  [[nodiscard]] bool is_running() const noexcept {
+    const StateWord seen = word();
+    return (seen.phase() == Phase::claimed || seen.phase() == Phase::running) && !seen.is_local();
+  }
+
   /// True once the task has ended; everything that it and its worker wrote before is visible then. False at the
   /// deadline.
   bool wait(const Deadline& deadline = std::nullopt) const;
@@ -55,6 +63,12 @@ class ResultHandle {
   /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran and
   /// never will.
   bool cancel() const;
+
+  /// True if the task, which has ended, has no value, but was not cancelled.
+  [[nodiscard]] bool has_failed() const {
+    const Phase phase = word().phase();
+    return phase == Phase::lost || (phase == Phase::done && Exchange::is_failure(exchange_->read_result(handle_)));
+  }
 
   /// The result of a task that has ended. Valid until this handle goes.
   [[nodiscard]] RawResult read() const;
@@ -76,6 +90,7 @@ class ResultHandle {
   }
   [[nodiscard]] bool is_shared() const noexcept {
     const TaskNote* note = exchange_->slots.note(handle_);
+    // (2) acquire-load, pairs with (1): who was an owner has read what it wanted.
     return note != nullptr && note->references.load(std::memory_order_acquire) > 1;
   }
 
@@ -148,9 +163,13 @@ inline RawResult ResultHandle::read() const {
 }
 
 inline void ResultHandle::drop(const ResultHeader* known) noexcept {
-  if (TaskNote* note = exchange_->slots.note(handle_);
-      note != nullptr && note->references.fetch_sub(1, std::memory_order_acq_rel) > 1) {
-    return;
+  bool was_read = was_read_;
+  if (TaskNote* note = exchange_->slots.note(handle_)) {
+    // relaxed: the next line publishes it to the last owner.
+    if (was_read || known != nullptr) note->was_read.store(true, std::memory_order_relaxed);
+    // (1) acq_rel-rmw, pairs with (1), (2): the others have read what they wanted before the last one gives it back.
+    if (note->references.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    was_read = note->was_read.load(std::memory_order_relaxed);  // relaxed: see above
   }
   StateWord state = word();
   if (state.is_local()) {
@@ -161,7 +180,7 @@ inline void ResultHandle::drop(const ResultHeader* known) noexcept {
     exchange_->free_slot(handle_, *known);
   } else if (!state.is_final()) {
     exchange_->abandon(handle_);
-  } else if (was_read_) {
+  } else if (was_read) {
     exchange_->free_slot(handle_, state.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   } else {
     exchange_->discard(handle_);

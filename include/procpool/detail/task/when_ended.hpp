@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Code of this process that goes on when a task has ended.
+
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include <procpool/detail/task/result_handle.hpp>
+
+namespace procpool::detail {
+
+/// Runs `continuation`, which may own `source`, on the dispatch thread once the task has ended. After the end of its
+/// pool there is no such thread: then it runs here, and every task has ended or is being ended by another thread.
+inline void run_when_ended(const ResultHandle& source, std::unique_ptr<Continuation> continuation) {
+  if (source.exchange().dispatcher.after(source.handle(), continuation)) return;
+  source.wait();
+  continuation->run();
+}
+
+/// The task that a continuation waits for: the continuation takes it in the end, others may cancel it before.
+class Source final : public Upstream {
+ public:
+  /// Before others know of it, as handle().
+  void set(ResultHandle handle) noexcept { handle_ = std::move(handle); }
+  [[nodiscard]] const ResultHandle& handle() const noexcept { return handle_; }
+
+  [[nodiscard]] ResultHandle take() {
+    const std::lock_guard lock(mutex_);
+    return std::move(handle_);
+  }
+
+  bool cancel() override {
+    const std::lock_guard lock(mutex_);
+    return handle_.valid() && handle_.cancel();
+  }
+
+ private:
+  std::mutex mutex_;
+  ResultHandle handle_;
+};
+
+}  // namespace procpool::detail

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// One future of the values of several.
+
+#include <chrono>
+#include <memory>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <procpool/detail/task/gather.hpp>
+#include <procpool/future/future_range.hpp>
+
+namespace procpool::detail {
+
+/// What stands for the value of a `Future<T>` in a tuple.
+template <class T>
+using gathered_t = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+template <class T>
+gathered_t<T> take_gathered(ResultHandle& task) {
+  if constexpr (std::is_void_v<T>) {
+    take_result<void>(std::move(task));
+    return {};
+  } else {
+    return take_result<T>(std::move(task));
+  }
+}
+
+template <class... T>
+class TupleGather final : public Gather {
+ public:
+  using Gather::Gather;
+  using Result = std::tuple<gathered_t<T>...>;
+
+ private:
+  std::shared_ptr<void> collect(std::vector<ResultHandle>& parts) override {
+    return collect_each(parts, std::index_sequence_for<T...>());
+  }
+  template <std::size_t... I>
+  static std::shared_ptr<void> collect_each(std::vector<ResultHandle>& parts, std::index_sequence<I...>) {
+    return std::make_shared<Result>(take_gathered<T>(parts[I])...);
+  }
+};
+
+template <class T>
+class RangeGather final : public Gather {
+ public:
+  using Gather::Gather;
+  using Result = std::conditional_t<std::is_void_v<T>, void, std::vector<gathered_t<T>>>;
+
+  [[nodiscard]] static std::shared_ptr<void> collect_all(std::vector<ResultHandle>& parts) {
+    std::vector<gathered_t<T>> values;
+    values.reserve(parts.size());
+    for (ResultHandle& part : parts) values.push_back(take_gathered<T>(part));
+    if constexpr (std::is_void_v<T>) return nullptr;
+    else return std::make_shared<Result>(std::move(values));
+  }
+
+ private:
+  std::shared_ptr<void> collect(std::vector<ResultHandle>& parts) override { return collect_all(parts); }
+};
+
+/// A task without a pool, that has ended with `value`.
+[[nodiscard]] inline ResultHandle make_ready(std::shared_ptr<void> value) {
+  struct Release {
+    void operator()(Exchange* exchange) const noexcept { exchange->release(); }
+  };
+  constexpr std::size_t small = std::size_t{8} << 20;  // bytes, reserved only
+  const std::unique_ptr<Exchange, Release> exchange(new Exchange(small, 1, 0, 0, std::chrono::nanoseconds::zero()));
+  exchange->dispatcher.finish();  // What continues it runs where it is continued.
+  LocalTask task(*exchange);
+  task.succeed(std::move(value));
+  return task.take_future();
+}
+
+template <class F>
+inline constexpr bool is_consumable = false;
+template <class T>
+inline constexpr bool is_consumable<Future<T>> = true;
+
+}  // namespace procpool::detail
+
+namespace procpool {
+
+/// Consumes futures, perhaps of several pools, and gives one of the tuple of their values (std::monostate for void). It is
+/// ready when all tasks have ended; if some failed, it fails as the first of these did, by position. Its cancel() cancels
+/// all.
+template <class... Futures>
+  requires(sizeof...(Futures) > 0 && (detail::is_consumable<std::remove_reference_t<Futures>> && ...))
+auto when_all(Futures&&... futures) {
+  (static_cast<void>(detail::FutureAccess::task(futures)), ...);  // All can be used, or none is consumed.
+  std::vector<detail::ResultHandle> parts;
+  parts.reserve(sizeof...(Futures));
+  (parts.push_back(detail::FutureAccess::take(futures)), ...);
+  using Gather = detail::TupleGather<typename std::remove_reference_t<Futures>::value_type...>;
+  return Future<typename Gather::Result>(Gather::start(std::make_shared<Gather>(std::move(parts))));
+}
+
+/// The same for a range of `Future<T>`: a future of a `std::vector<T>`, or of void.
+template <FutureRange R>
+  requires detail::is_consumable<detail::future_in_t<R>>
+auto when_all(R&& futures) {
+  using Gather = detail::RangeGather<typename detail::future_in_t<R>::value_type>;
+  std::vector<detail::ResultHandle> parts;
+  parts.reserve(detail::tasks_of(futures).size());
+  for (auto& future : futures) parts.push_back(detail::FutureAccess::take(future));
+  if (parts.empty()) return Future<typename Gather::Result>(detail::make_ready(Gather::collect_all(parts)));
+  return Future<typename Gather::Result>(Gather::start(std::make_shared<Gather>(std::move(parts))));
+}
+
+}  // namespace procpool
