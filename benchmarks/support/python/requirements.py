@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSL-1.0
+"""What procpool has to reach, and whether it did."""
+
+from table import quantity, three_digits
+
+# Question, case, rival, how many times faster than it procpool is at least.
+FASTER = (("bulk", "a task", "asio", 2.5), ("bulk", "a task", "tbb", 1.5), ("bulk", "a task", "multiprocessing", 60))
+
+# Question, case, rival, how many times its time procpool takes at most.
+WITHIN = (("round_trip", "asleep", "futex", 1.5),)
+
+# Question, case, at most, unit. About 350 ns a task are aimed at: 400 still count.
+AT_MOST = (("bulk", "a task", 400, "ns"), ("round_trip", "hot", 1500, "ns"),
+           ("modes", "2 workers: a task", 1.3, "ratio"), ("modes", "1 worker: a task", 1.3, "ratio"),
+           ("allocations", "all at once: caller", 0, "allocations"),
+           ("allocations", "all at once: worker", 0, "allocations"),
+           ("allocations", "one at a time: caller", 0, "allocations"),
+           ("allocations", "one at a time: worker", 0, "allocations"),
+           ("idle", "CPU time a second: never used", 0, "ns"), ("idle", "CPU time a second: after work", 0, "ns"),
+           ("compile", "hello_pool, GCC", 3e9, "ns"), ("compile", "hello_pool, Clang", 3e9, "ns"))
+
+
+def verdicts(results, questions):
+    """A line for each requirement on `questions`; what was not measured says so."""
+    value = {key: result["value"] for key, result in results.items()}
+    lines = []
+
+    def add(name, needed, passed, text, wanted):
+        if name[0] not in questions:
+            return
+        missing = [key for key in needed if key not in value]
+        word = "not measured" if missing else "pass" if passed() else "FAIL"
+        lines.append((word, f"{name[0]}, {name[1]}", "" if missing else text(), wanted))
+
+    for question, label, rival, needs in FASTER:
+        own, other = (question, "procpool", label), (question, rival, label)
+        add((question, f"{label} vs {rival}"), (own, other), lambda: value[other] >= needs * value[own],
+            lambda: f"{three_digits(value[other] / value[own])}× faster", f"needs {needs}×")
+    for question, label, rival, limit in WITHIN:
+        own, other = (question, "procpool", label), (question, rival, label)
+        add((question, f"{label} vs {rival}"), (own, other), lambda: value[own] <= limit * value[other],
+            lambda: f"{three_digits(value[own] / value[other])}× its time", f"at most {limit}×")
+    for question, label, limit, unit in AT_MOST:
+        own = (question, "procpool", label)
+        add((question, label), (own,), lambda: value[own] <= limit, lambda: quantity(value[own], unit),
+            f"at most {quantity(limit, unit)}")
+    return lines
+
+
+def as_text(lines):
+    names = max((len(name) for _, name, _, _ in lines), default=0)
+    values = max((len(text) for _, _, text, _ in lines), default=0)
+    return "\n".join(f"{word:12}  {name:{names}}  {text:>{values}}  ({wanted})" for word, name, text, wanted in lines)
