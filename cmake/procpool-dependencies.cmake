@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSL-1.0
+#
+# What a program that uses procpool needs. The project itself and the installed package both include this file.
+# Nothing is downloaded; what is missing is named, with the package that brings it.
+
+set(procpool_missing "")
+
+find_package(Threads QUIET)
+if(NOT TARGET Threads::Threads)
+  list(APPEND procpool_missing "a thread library")
+endif()
+
+# Boost's own package first: CMake's FindBoost is on its way out.
+find_package(Boost 1.81 QUIET CONFIG)
+if(NOT TARGET Boost::headers)
+  find_package(Boost 1.81 QUIET MODULE)
+endif()
+if(NOT TARGET Boost::headers)
+  list(APPEND procpool_missing "Boost 1.81 or later, headers only (Debian: libboost1.81-dev; or say -DBoost_ROOT=FOLDER)")
+endif()
+
+find_package(cereal 1.3 QUIET CONFIG)
+if(NOT TARGET cereal::cereal)
+  list(APPEND procpool_missing "cereal 1.3 or later (Debian: libcereal-dev; or say -Dcereal_ROOT=FOLDER)")
+endif()
+
+if(procpool_missing)
+  list(JOIN procpool_missing "\n  " procpool_missing)
+  if(CMAKE_FIND_PACKAGE_NAME STREQUAL "procpool")
+    set(procpool_FOUND FALSE)
+    set(procpool_NOT_FOUND_MESSAGE "procpool needs, and CMake does not find:\n  ${procpool_missing}")
+  else()
+    message(FATAL_ERROR "procpool needs, and CMake does not find:\n  ${procpool_missing}\n"
+                        "On Debian 12, `sh scripts/setup` installs all of it.")
+  endif()
+endif()
