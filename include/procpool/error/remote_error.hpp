@@ -63,8 +63,8 @@ class RemoteError : public Error, public RemoteOrigin {
   RemoteError(const std::string& message, const RemoteOrigin& origin) : Error(message), RemoteOrigin(origin) {}
 };
 
-// Three dozen exception types mix it in: inlined into all their constructors and destructors, these few lines would cost
-// everyone who includes the library a part of a second of compilation.
+// Three dozen exception types mix it in: inlined into all their constructors and destructors, these few lines would
+// cost everyone who includes the library a part of a second of compilation.
 inline RemoteOrigin::RemoteOrigin(std::string type_name, ::pid_t pid, std::string label, std::string message)
     : thrown_(std::make_shared<const Thrown>(Thrown{std::move(type_name), pid, std::move(label), std::move(message)})) {
 }

@@ -34,15 +34,15 @@ class [[nodiscard]] Outcome {
   [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
   /// The value; throws what the task ended with if there is none. `*` and `->` do the same.
-  [[nodiscard]] const T& value() const& {
+  const T& value() const& {
     require_value();
     return *value_;
   }
-  [[nodiscard]] T& value() & {
+  T& value() & {
     require_value();
     return *value_;
   }
-  [[nodiscard]] T&& value() && { return std::move(value()); }
+  T&& value() && { return std::move(value()); }
   [[nodiscard]] const T& operator*() const& { return value(); }
   [[nodiscard]] T& operator*() & { return value(); }
   [[nodiscard]] T&& operator*() && { return std::move(value()); }

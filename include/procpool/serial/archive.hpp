@@ -20,8 +20,8 @@
 
 namespace procpool::detail {
 
-// cereal's wrappers, by what they mean for an archive without names.
-enum class Wrapper { none, named_value, size, raw_bytes, base };
+// cereal's wrappers, by what they mean for an archive without names. (They are trivially copyable, and yet not data.)
+enum class Wrapper { none, named_value, size, raw_bytes, base, left_to_cereal };
 
 template <class T>
 inline constexpr Wrapper wrapper_of = Wrapper::none;
@@ -33,23 +33,22 @@ template <class T>
 inline constexpr Wrapper wrapper_of<cereal::BinaryData<T>> = Wrapper::raw_bytes;
 template <class T>
 inline constexpr Wrapper wrapper_of<cereal::base_class<T>> = Wrapper::base;
+template <class T>
+inline constexpr Wrapper wrapper_of<cereal::virtual_base_class<T>> = Wrapper::left_to_cereal;
+template <class T>
+inline constexpr Wrapper wrapper_of<cereal::DeferredData<T>> = Wrapper::left_to_cereal;
 
-// What cereal's own archive base knows how to treat: types with functions, and two wrappers.
-template <class T>
-inline constexpr bool is_treated_by_cereal = has_serialize_functions<T>;
-template <class T>
-inline constexpr bool is_treated_by_cereal<cereal::virtual_base_class<T>> = true;
-template <class T>
-inline constexpr bool is_treated_by_cereal<cereal::DeferredData<T>> = true;
-
+/// True for types that cereal's own archive base treats: those with functions, unless the archives know them.
 template <class T>
 consteval bool is_left_to_cereal() {
-  if constexpr (!std::is_class_v<T>) {
+  if constexpr (wrapper_of<T> == Wrapper::left_to_cereal) {
+    return true;
+  } else if constexpr (!std::is_class_v<T> || is_flat<T>()) {
     return false;
   } else if constexpr (Standard<T>::is_known) {
     return false;
   } else {
-    return is_treated_by_cereal<T>;
+    return has_serialize_functions<T>;
   }
 }
 
@@ -63,13 +62,13 @@ void OutputArchive::put(const T& value) {
     write(value.data, static_cast<std::size_t>(value.size));
   } else if constexpr (wrapper_of<T> == Wrapper::base) {
     put(*value.base_ptr);
+  } else if constexpr (is_left_to_cereal<T>()) {
+    stack_.check();
+    cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>::operator()(value);
   } else if constexpr (is_flat<T>()) {
     write(std::addressof(value), sizeof(T));
   } else if constexpr (std::is_array_v<T>) {
     for (const auto& item : value) put(item);
-  } else if constexpr (is_left_to_cereal<T>()) {
-    stack_.check();
-    cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>::operator()(value);
   } else {
     require_crossing_part<T>();
     if constexpr (decltype(inspect<T>())::obstacle == Obstacle::none) {
@@ -94,13 +93,13 @@ void InputArchive::get(T& value) {
     read(value.data, static_cast<std::size_t>(value.size));
   } else if constexpr (wrapper_of<T> == Wrapper::base) {
     get(*value.base_ptr);
+  } else if constexpr (is_left_to_cereal<T>()) {
+    stack_.check();
+    cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>::operator()(value);
   } else if constexpr (is_flat<T>()) {
     load_flat_into(value, take(sizeof(T)));
   } else if constexpr (std::is_array_v<T>) {
     for (auto& item : value) get(item);
-  } else if constexpr (is_left_to_cereal<T>()) {
-    stack_.check();
-    cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>::operator()(value);
   } else {
     require_crossing_part<T>();
     if constexpr (decltype(inspect<T>())::obstacle == Obstacle::none) {

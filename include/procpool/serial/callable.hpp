@@ -27,8 +27,8 @@ template <class F>
 inline constexpr bool callable_is_stateless =
     std::is_empty_v<F> && (std::is_trivially_copyable_v<F> || std::is_default_constructible_v<F>);
 
-/// Its bytes travel: pointers to functions and members, lambdas and function objects that are trivially copyable and have
-/// no `serialize` of the user's.
+/// Its bytes travel: pointers to functions and members, lambdas and function objects that are trivially copyable and
+/// have no `serialize` of the user's.
 template <class F>
 consteval bool is_flat_callable() {
   if constexpr (callable_is_stateless<F> || is_partial<F> || is_reference_wrapper<F>) {

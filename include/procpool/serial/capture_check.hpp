@@ -42,8 +42,8 @@ consteval std::size_t size_without_tail() {
   return sizeof(Followed) == sizeof(T) ? sizeof(T) - 1 : sizeof(T);
 }
 
-/// Throws UsageError if an aligned word of `object` is such an address. What a compiler leaves in padding is not looked at,
-/// except, by compilers without __builtin_clear_padding, between two members.
+/// Throws UsageError if an aligned word of `object` is such an address. What a compiler leaves in padding is not looked
+/// at, except, by compilers without __builtin_clear_padding, between two members.
 template <class T>
 void check_captured_words(const T& object) {
   constexpr std::size_t word_bytes = sizeof(std::uintptr_t);

@@ -83,15 +83,16 @@ inline void publish(ExceptionRegistration& registration) noexcept {
   return facts;
 }
 
-/// Called while an exception is being handled: its type as a person writes it; of one that came from another process, its
-/// type there.
+/// Called while an exception is being handled: its type as a person writes it; of one that came from another process,
+/// its type there.
 [[nodiscard, gnu::cold]] inline std::string current_type_name(const std::exception* thrown) {
   if (const auto* origin = dynamic_cast<const RemoteOrigin*>(thrown)) return origin->type_name();
   const std::type_info* type = abi::__cxa_current_exception_type();
   return type != nullptr ? type_name(*type) : "an exception of another language";
 }
 
-/// Called while an exception is being handled: `thrown`, or null if that is no std::exception. `what` is all that it says.
+/// Called while an exception is being handled: `thrown`, or null if that is no std::exception. `what` is all that it
+/// says.
 [[gnu::cold]] inline void encode_current(const std::exception* thrown, const char* what,
                                          EncodedException& encoded) noexcept {
   const ExceptionFacts facts = thrown != nullptr ? facts_of(*thrown) : ExceptionFacts{.kind = remote_error_kind};

@@ -49,9 +49,9 @@ struct ParametersOf<FromSnapshot<F>> {
 
 namespace procpool {
 
-/// Sends `function`, which captures pointers or references, as it is. A worker sees what they point to as it was when the
-/// pool was made: later changes do not reach it, and what was made later is not there at all (its address holds something
-/// else, or nothing, and then the worker dies). Also for captured bytes that only look like an address.
+/// Sends `function`, which captures pointers or references, as it is. A worker sees what they point to as it was when
+/// the pool was made: later changes do not reach it, and what was made later is not there at all (its address holds
+/// something else, or nothing, and then the worker dies). Also for captured bytes that only look like an address.
 template <class F>
 [[nodiscard]] constexpr auto from_snapshot(F&& function) {
   using Function = std::decay_t<F>;

@@ -22,7 +22,7 @@ namespace procpool::detail {
 class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision> {
  public:
   /// Writes into a buffer of its own.
-  OutputArchive() : OutputArchive(own_, 0) {}
+  OutputArchive() : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), bytes_(own_) {}
 
   /// Appends to `into`. The first byte of `into` will lie `ahead` bytes behind an address that is aligned to 64.
   OutputArchive(ByteBuffer& into, std::size_t ahead)
@@ -73,7 +73,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
 
   ByteBuffer own_;
   ByteBuffer& bytes_;
-  std::size_t ahead_;
+  std::size_t ahead_ = 0;
   std::size_t promised_end_ = 0;
   StackGuard stack_;
   std::shared_ptr<void> shared_objects_;

@@ -135,9 +135,9 @@ consteval void require_read_only_binding() {
 
 namespace procpool {
 
-/// Binds `values` to the first parameters of `function`, to make a task of what a lambda could not capture: a std::string,
-/// a std::vector, a std::map, anything that may be an argument. They are sent once for a whole map, and the function gets
-/// them as `const T&`. Text and views are kept as copies of their contents. Nests.
+/// Binds `values` to the first parameters of `function`, to make a task of what a lambda could not capture: a
+/// std::string, a std::vector, a std::map, anything that may be an argument. They are sent once for a whole map, and
+/// the function gets them as `const T&`. Text and views are kept as copies of their contents. Nests.
 ///
 ///     pool.map(procpool::partial(count_known_words, dictionary), lines);
 template <class F, class... Values>

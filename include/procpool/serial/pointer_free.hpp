@@ -11,9 +11,10 @@
 
 namespace procpool::detail {
 
-/// True if the compiler can make a `T` of zero bytes while it compiles, which the standard forbids it for everything that
-/// holds a pointer, a reference, a pointer to a member or a union. So it sees through a lambda, where nothing else does.
-/// False means nothing: compilers give up on bit-fields, on `long double`, on classes without a constexpr constructor.
+/// True if the compiler can make a `T` of zero bytes while it compiles, which the standard forbids it for everything
+/// that holds a pointer, a reference, a pointer to a member or a union. So it sees through a lambda, where nothing else
+/// does. False means nothing: compilers give up on bit-fields, on `long double`, on classes without a constexpr
+/// constructor.
 template <class T>
 inline constexpr bool holds_no_address = false;
 

@@ -17,10 +17,10 @@
 
 namespace procpool {
 
-/// Lets a `T` that a task throws arrive as a `T`, with RemoteOrigin mixed in unless `T` is final. Without it, the nearest
-/// standard base of `T` arrives. To be called before the pool is made, because the workers know what was registered by
-/// then; calling it again does nothing. A `T` that could be an argument (it has a `serialize`, say) is sent as one; any
-/// other is made anew from its what(). Where that fails, the nearest standard base arrives after all.
+/// Lets a `T` that a task throws arrive as a `T`, with RemoteOrigin mixed in unless `T` is final. Without it, the
+/// nearest standard base of `T` arrives. To be called before the pool is made, because the workers know what was
+/// registered by then; calling it again does nothing. A `T` that could be an argument (it has a `serialize`, say) is
+/// sent as one; any other is made anew from its what(). Where that fails, the nearest standard base arrives after all.
 template <class T>
 void register_exception();
 

@@ -57,7 +57,6 @@ class PoolCore {
   /// Sends a task to one worker alone. One caller at a time.
   [[nodiscard]] ResultHandle post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note);
 
-  /// A slot for a task that runs in this process; the caller ends it with end_local().
   void close();
   void cancel_pending();
   bool join(const Deadline& deadline);
@@ -65,7 +64,10 @@ class PoolCore {
   bool wait_idle(const Deadline& deadline);
 
   [[nodiscard]] bool is_closed() const;
-  [[nodiscard]] std::uint64_t submitted() const noexcept { return submitted_; }
+  [[nodiscard]] std::uint64_t submitted() const {
+    const std::lock_guard lock(exchange_->submit_mutex);
+    return submitted_;
+  }
   [[nodiscard]] Supervisor& supervisor() noexcept { return supervisor_; }
   [[nodiscard]] std::mutex& broadcast_mutex() noexcept { return broadcast_mutex_; }
 
@@ -91,7 +93,8 @@ class PoolCore {
   std::uint64_t submitted_ = 0;  // under the submit lock
   std::uint64_t next_post_ = 1;  // ticket of the next mailbox task
   std::mutex broadcast_mutex_;
-  bool is_joined_ = false;
+  std::mutex stop_mutex_;
+  bool is_joined_ = false;  // under the stop mutex
   int exceptions_ = std::uncaught_exceptions();
   Supervisor supervisor_;
 };
@@ -244,7 +247,9 @@ inline void PoolCore::cancel_pending() {
 inline bool PoolCore::wait_idle(const Deadline& deadline) {
   require_home();
   // A worker that runs out of work rings whoever is counted as sleeping: see Worker::start_looking.
-  const bool idle = exchange_->hub.wait(exchange_->spin, deadline, [this] { return supervisor_.was_idle(); });
+  const bool idle = exchange_->hub.wait(exchange_->spin, deadline, [this] {
+    return exchange_->reason_of_break() || supervisor_.was_idle();
+  });
   exchange_->sweep(SIZE_MAX);
   return idle;
 }
@@ -273,6 +278,7 @@ inline void PoolCore::terminate() {
 
 /// Lets the workers leave in order, once they have no work; idempotent.
 inline void PoolCore::stop() noexcept {
+  const std::lock_guard one_after_the_other(stop_mutex_);
   if (std::exchange(is_joined_, true)) return;
   layout_.words().is_stopping.store(1, std::memory_order_seq_cst);
   layout_.wake_all();

@@ -71,6 +71,7 @@ class Supervisor {
   [[nodiscard]] bool listen(int timeout);
   [[nodiscard]] bool work_is_outstanding();
   void tick();
+  void sample_rows();
 
   void look_at_rows();
   void want_life(std::size_t index);
@@ -101,8 +102,9 @@ class Supervisor {
     std::chrono::steady_clock::time_point since;
   };
 
-  std::mutex repair_mutex_;  // held while a task is between a dead worker's row and a ring; guards the next three
+  std::mutex samples_mutex_;
   std::vector<Sample> samples_;   // by index: what the worker had in hand at the last tick, and since when
+  std::mutex repair_mutex_;       // held while a task is between a dead worker's row and a ring
   std::vector<Life> buried_;      // by index: the last life whose death was decided
   std::vector<Handle> overflow_;  // requeued tasks for which the ring had no space; Claimed by no worker
   Life next_life_ = 1;
@@ -193,12 +195,13 @@ inline bool Supervisor::work_is_outstanding() {
 /// A task moves from a ring or mailbox to a row, and only by a repair back again: looked at in that order, with no
 /// repair meanwhile, it cannot be missed.
 inline bool Supervisor::was_idle() {
-  const std::lock_guard lock(repair_mutex_);
-  return !work_is_outstanding();
+  // A repair wakes who waits for idleness when it is over; to wait for it here could lock in a circle.
+  const std::unique_lock lock(repair_mutex_, std::try_to_lock);
+  return lock.owns_lock() && !work_is_outstanding();
 }
 
 inline std::chrono::nanoseconds Supervisor::running_for(std::size_t worker) {
-  const std::lock_guard lock(repair_mutex_);
+  const std::lock_guard lock(samples_mutex_);
   const Sample& sample = samples_[worker];
   if (sample.cell == 0 || sample.cell != layout_.row(worker).current.load(std::memory_order_relaxed)) {  // relaxed: compared
     return std::chrono::nanoseconds::zero();
@@ -225,16 +228,22 @@ inline void Supervisor::tick() {
   if (tasks_wait && heads == heads_ && layout_.presence.had_sleepers()) layout_.wake_all();
   heads_ = heads;
 
+  sample_rows();
+  if (overflow_.empty()) return;
   const std::lock_guard lock(repair_mutex_);
-  const auto now = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < samples_.size(); ++i) {
-    const std::uint64_t cell = layout_.row(i).current.load(std::memory_order_relaxed);  // relaxed: only compared
-    if (cell != samples_[i].cell) samples_[i] = {cell, now};
-  }
   for (std::size_t left = overflow_.size(); left > 0; --left) {
     const Handle handle = overflow_.back();
     overflow_.pop_back();
     requeue(handle, exchange_.slots[handle].load());
+  }
+}
+
+inline void Supervisor::sample_rows() {
+  const std::lock_guard lock(samples_mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  for (std::size_t i = 0; i < samples_.size(); ++i) {
+    const std::uint64_t cell = layout_.row(i).current.load(std::memory_order_relaxed);  // relaxed: only compared
+    if (cell != samples_[i].cell) samples_[i] = {cell, now};
   }
 }
 
