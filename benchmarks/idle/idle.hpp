@@ -42,7 +42,7 @@ inline double cpu_time(std::vector<pid_t> processes) {
 /// CPU time in nanoseconds that an idle pool uses in a second.
 template <class Pool>
 double idle_time(Pool& pool, std::chrono::milliseconds watched) {
-  std::this_thread::sleep_for(std::chrono::milliseconds{300});  // Whatever still goes on ends.
+  std::this_thread::sleep_for(std::chrono::seconds{1});  // A pool may linger a while for more work.
   const std::vector<pid_t> processes = pool.processes();
   const double before = cpu_time(processes);
   std::this_thread::sleep_for(watched);

@@ -5,6 +5,7 @@
 /// All exceptions that procpool throws.
 
 #include <procpool/error/error.hpp>
+#include <procpool/error/message.hpp>
 #include <procpool/error/pool_errors.hpp>
 #include <procpool/error/remote_error.hpp>
 #include <procpool/error/worker_died.hpp>

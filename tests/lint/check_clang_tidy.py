@@ -36,7 +36,7 @@ def complaints(tree, source):
     found = re.findall(r"^(.+?):(\d+):\d+: (?:warning|error): (.*)$", done.stdout, re.MULTILINE)
     lines = [f"{os.path.relpath(path, tree.root)}:{number}: {text.replace(',-warnings-as-errors', '')}" for path, number, text in found]
     if done.returncode != 0 and not lines:
-        lines = [done.stdout + done.stderr]
+        lines = [f"{tree.name(source)}:1: {TOOL} broke off: {(done.stderr or done.stdout)[:500]}"]
     return lines
 
 

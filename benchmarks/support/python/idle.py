@@ -24,7 +24,7 @@ def cpu_time(processes):
 
 def idle_time(pool, watched):
     """Nanoseconds of CPU that an idle pool uses in a second."""
-    time.sleep(0.3)  # Whatever still goes on ends.
+    time.sleep(1)  # A pool may linger a while for more work.
     processes = pool.processes()
     before = cpu_time(processes)
     time.sleep(watched)

@@ -67,9 +67,7 @@ class AsCompleted<R>::Iterator {
     return *this;
   }
   void operator++(int) { loop_->advance(); }
-  [[nodiscard]] friend bool operator==(const Iterator& iterator, std::default_sentinel_t) noexcept {
-    return iterator.loop_->current_ == nullptr;
-  }
+  [[nodiscard]] bool operator==(std::default_sentinel_t) const noexcept { return loop_->current_ == nullptr; }
 
  private:
   AsCompleted* loop_;

@@ -23,13 +23,13 @@ namespace procpool::detail {
 }
 
 [[noreturn, gnu::cold]] inline void refuse_capture(const std::type_info& type, std::size_t offset, std::size_t size) {
+  constexpr const char* reason =
+      ": something was captured by reference or `this`, and a worker has other things there. Capture by value; bind "
+      "large values with partial(f, values...); or say from_snapshot(f) if memory as it was when the pool was made is "
+      "meant, or if these bytes are no address";
   throw UsageError(
       message({"the function object ", type_name(type), " holds an address of this process's private memory, at byte ",
-               offset, " of ", size,
-               ": something was captured by reference or `this`, and a worker has other things there. Capture by "
-               "value; bind large values with partial(f, values...); or say from_snapshot(f) if memory as it was when "
-               "the pool was "
-               "made is meant, or if these bytes are no address"}));
+               offset, " of ", size, reason}));
 }
 
 /// Bytes of a `T` that hold its values: behind them there may be padding.

@@ -120,8 +120,7 @@ void Encoding::add_owned(T&& value) {
   require_crossing_argument<Value>();
   if constexpr (Crosses<Value>) {
     add_as<sent_t<Value>>(value, Keep::copy);
-    if constexpr (!std::is_reference_v<T> && std::is_move_constructible_v<Value> &&
-                  !std::is_copy_constructible_v<Value>) {
+    if constexpr (std::is_same_v<T, Value> && std::is_move_constructible_v<Value>) {
       [[maybe_unused]] const Value consumed(std::move(value));
     }
   }
@@ -223,6 +222,11 @@ inline void Encoding::clear() noexcept {
 template <class T>
 void encode_value(Encoding& encoding, const T& value) {
   encoding.add(value);
+}
+template <class T>
+  requires(!std::is_reference_v<T>)
+void encode_value(Encoding& encoding, T&& value) {
+  encoding.add(std::move(value));
 }
 
 }  // namespace procpool::detail

@@ -45,7 +45,7 @@ class RebuiltRegistered<T, true> final : public T, public RemoteOrigin {
 
 /// Throws `value`, and returns what was thrown; passes on what its copy constructor throws.
 template <class T>
-[[nodiscard, gnu::cold]] std::exception_ptr throw_registered(T&& value, const RebuildSource& source) {
+[[nodiscard, gnu::cold]] std::exception_ptr throw_registered(T value, const RebuildSource& source) {
   using Thrown = typename std::conditional_t<std::is_final_v<T>, std::type_identity<T>,
                                              std::type_identity<RebuiltRegistered<T>>>::type;
   try {

@@ -25,7 +25,7 @@ CASES = (
     ("hangs", "has not ended within 1 s"),
     ("crashes", "died by signal 11"),
     ("fails", "FAILED"),
-    ("no such test case", "no test case was selected"),
+    ("no such test case", "No test cases matched"),
 )
 
 

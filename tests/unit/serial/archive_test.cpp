@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <procpool/serial/archive.hpp>
-
 #include <array>
 #include <bitset>
 #include <chrono>
@@ -24,6 +22,8 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <procpool/serial/archive.hpp>
 
 #include "../../support/catch.hpp"
 #include "round_trip.hpp"
@@ -110,7 +110,7 @@ template <class T>
 void check_round_trip(const T& value) {
   CHECK(round_trip(value) == value);
   CHECK(round_trip(std::vector<T>{value, value}) == std::vector<T>{value, value});
-  CHECK(round_trip(std::optional<T>(value)) == value);
+  CHECK(round_trip(std::optional<T>(std::in_place, value)).value() == value);
 }
 
 }  // namespace
@@ -260,7 +260,7 @@ TEST_CASE("a value nested deeper than the stack is an error where it is sent") {
 TEST_CASE("an archive of one's own is read back by another") {
   OutputArchive out;
   out(std::string("text"), 5) << std::vector<int>{1, 2};
-  out & Record{"r", {}, true, Color::red};
+  out& Record{"r", {}, true, Color::red};
   out.finish();
   InputArchive in(out.bytes());
   std::string text;
@@ -268,7 +268,7 @@ TEST_CASE("an archive of one's own is read back by another") {
   std::vector<int> numbers;
   Record record{};
   in(text, number) >> numbers;
-  in & record;
+  in& record;
   CHECK(text == "text");
   CHECK(number == 5);
   CHECK(numbers == std::vector<int>{1, 2});

@@ -51,7 +51,7 @@ class Prefix {
 
 struct Empty {
   Empty() = default;
-  Empty(const Empty&) {}
+  Empty(const Empty&) {}  // NOLINT(modernize-use-equals-default): not trivially copyable, on purpose
   int operator()() const { return 3; }
 };
 
@@ -160,8 +160,7 @@ TEST_CASE("the code of a pointer to a function can be asked for") {
 }
 
 TEST_CASE("what cannot be sent is known before it is refused") {
-  const std::string text = "x";
-  const auto with_text = [text] { return text; };
+  const auto with_text = [text = std::string("x")] { return text.size(); };
   STATIC_REQUIRE_FALSE(callable_crosses<std::remove_const_t<decltype(with_text)>>);
   STATIC_REQUIRE_FALSE(callable_crosses<std::function<void()>>);
   STATIC_REQUIRE_FALSE(callable_crosses<decltype(std::bind_front(twice, 1))>);

@@ -86,7 +86,7 @@ class Private {
   friend class cereal::access;
   template <class Archive>
   void serialize(Archive& archive) {
-    archive & number_;
+    archive& number_;
   }
   int number_ = 0;
 };

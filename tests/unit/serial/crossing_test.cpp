@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <procpool/serial/archive.hpp>
-#include <procpool/serial/crossing.hpp>
-
 #include <array>
 #include <atomic>
 #include <bitset>
@@ -28,6 +25,9 @@
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <procpool/serial/archive.hpp>
+#include <procpool/serial/crossing.hpp>
 
 #include "../../support/catch.hpp"
 
@@ -136,9 +136,9 @@ struct Functor {
   int factor;
   int operator()(int x) const { return factor * x; }
 };
-const auto closure = [factor = 2](int x) { return factor * x; };
-const auto captureless = [](int x) { return x; };
-const auto closure_with_pointer = [pointer = static_cast<int*>(nullptr)] { return *pointer; };
+using Closure = decltype([](int x) { return x; });
+using ClosureOfValue = decltype([factor = 2](int x) { return factor * x; });
+using ClosureOfPointer = decltype([pointer = static_cast<int*>(nullptr)] { return *pointer; });
 template <class F>
 struct HoldsF {
   F function;
@@ -170,7 +170,7 @@ static_assert(std::is_same_v<sent_t<int (&)(int)>, int (*)(int)>);
 
 // What crosses both ways.
 template <class... T>
-constexpr bool all_cross = ((Crosses<T> && CrossesBack<T>) && ...);
+constexpr bool all_cross = ((Crosses<T> && CrossesBack<T>)&&...);
 static_assert(all_cross<bool, char, int, long double, Color, std::byte, std::nullptr_t>);
 static_assert(all_cross<std::string, std::wstring, std::vector<bool>, std::vector<std::string>, std::deque<int>>);
 static_assert(all_cross<std::list<int>, std::set<int>, std::map<int, int>, std::multimap<std::string, int>>);
@@ -193,15 +193,16 @@ static_assert(!CrossesBack<std::span<const double>> && !CrossesBack<int[3]>);
 
 // What does not.
 template <class... T>
-constexpr bool none_crosses = (!(Crosses<T> || CrossesBack<T>) && ...);
+constexpr bool none_crosses = (!(Crosses<T> || CrossesBack<T>)&&...);
 static_assert(none_crosses<int*, const void*, std::FILE*, void (*)(), int Plain::*, int (HoldsF<int>::*)()>);
-static_assert(none_crosses<std::vector<int>::iterator, std::map<int, int>::const_iterator, std::reference_wrapper<int>>);
+static_assert(
+    none_crosses<std::vector<int>::iterator, std::map<int, int>::const_iterator, std::reference_wrapper<int>>);
 static_assert(none_crosses<HasPointer, HasReference, HasView, HasIterator, DeepInside, DerivedWithPointer>);
 static_assert(none_crosses<std::vector<int*>, std::optional<std::string_view>, std::pair<int, std::span<int>>>);
 static_assert(none_crosses<std::unique_ptr<std::FILE>, std::vector<const char*>, std::tuple<int, void*>>);
 static_assert(none_crosses<std::initializer_list<int>, std::span<const std::string>, std::string[2]>);
-static_assert(none_crosses<std::remove_const_t<decltype(closure)>, std::remove_const_t<decltype(captureless)>>);
-static_assert(none_crosses<HoldsF<std::remove_const_t<decltype(closure_with_pointer)>>, std::function<int(int)>>);
+static_assert(none_crosses<Closure, ClosureOfValue, ClosureOfPointer>);
+static_assert(none_crosses<HoldsF<ClosureOfPointer>, std::function<int(int)>>);
 static_assert(none_crosses<std::atomic<int>, std::mutex, std::thread, TextReference, Number>);
 static_assert(none_crosses<std::set<int, bool (*)(int, int)>, std::unique_ptr<int, void (*)(int*)>>);
 
@@ -223,8 +224,8 @@ static_assert(none_flat<Serialized, SerializedOutside, std::array<Serialized, 2>
 template <class T>
 struct OfAny {};
 
-static_assert(procpool::detail::is_closure<std::remove_const_t<decltype(closure)>>);
-static_assert(!procpool::detail::is_closure<OfAny<decltype(closure)>> && !procpool::detail::is_closure<Functor>);
+static_assert(procpool::detail::is_closure<Closure>);
+static_assert(!procpool::detail::is_closure<OfAny<Closure>> && !procpool::detail::is_closure<Functor>);
 
 template <class T>
 bool lambda_in_a_template_is_a_closure() {

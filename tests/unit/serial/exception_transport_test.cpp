@@ -145,6 +145,8 @@ TEST_CASE("a system_error keeps its code in the known categories") {
   const std::ios_base::failure failure("reading");
   CHECK(arrives_as_itself("std::ios_base::failure[abi:cxx11]", failure));
   CHECK(code_of_arrived(sent(failure)) == std::io_errc::stream);
+  const std::ios_base::failure disk_full("writing", std::make_error_code(std::errc::no_space_on_device));
+  CHECK(code_of_arrived(sent(disk_full)) == std::errc::no_space_on_device);
 }
 
 TEST_CASE("a code of a library's category keeps its value and the message") {
@@ -224,6 +226,9 @@ TEST_CASE("cut off or damaged bytes are a SerializationError that names process 
     CHECK_THROWS_WITH(std::rethrow_exception(decode_exception(part, sender, "score")),
                       Catch::Matchers::ContainsSubstring("process 4711 reported that its task \"score\" threw"));
   }
+  std::vector<std::byte> longer = whole;
+  longer.push_back(std::byte{0});
+  CHECK_THROWS_AS(std::rethrow_exception(decode_exception(longer, sender, "score")), SerializationError);
   std::minstd_rand random(1);
   for (int turn = 0; turn < 2000; ++turn) {
     std::vector<std::byte> damaged = whole;

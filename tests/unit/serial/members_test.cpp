@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <procpool/serial/members.hpp>
-
 #include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
+
+#include <procpool/serial/members.hpp>
 
 #include "../../support/catch.hpp"
 

@@ -159,6 +159,11 @@ TEST_CASE("where a registered exception's own code throws, its nearest standard 
   CHECK_THROWS_AS(send_and_throw(Unreadable()), std::out_of_range);
   CHECK_THROWS_WITH(send_and_throw(Unwritable()), "unwritable");
   CHECK_THROWS_AS(send_and_throw(Unwritable()), std::out_of_range);
+  try {
+    send_and_throw(Unwritable());
+  } catch (const RemoteOrigin& origin) {
+    CHECK(origin.type_name() == "(anonymous namespace)::Unwritable");
+  }
   std::exception_ptr thrown;
   try {
     throw Uncopyable("made in place");

@@ -52,12 +52,15 @@ class RobustMutex {
 
   void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
 
-  /// Locks in every case but `damaged`, and says whether the last owner died holding it. Never `busy`.
-  [[nodiscard]] LockResult lock_reporting() noexcept { return judge(::pthread_mutex_lock(&mutex_)); }
+  /// Locks in every case but `damaged`, and says whether the last owner died holding it. Never `busy`. A wild write may
+  /// have made it look held by somebody who will never release it: where that must not hang, only ever try.
+  [[nodiscard]] LockResult lock_reporting() noexcept {
+    // After one wild byte here, even trying hangs or asserts; the fields that never change tell it beforehand.
+    return looks_sound() ? judge(::pthread_mutex_lock(&mutex_)) : LockResult::damaged;
+  }
 
   /// As lock_reporting(), without waiting.
   [[nodiscard]] LockResult try_lock_reporting() noexcept {
-    // After one wild byte here, even trying hangs or asserts; the fields that never change tell it beforehand.
     return looks_sound() ? judge(::pthread_mutex_trylock(&mutex_)) : LockResult::damaged;
   }
 
@@ -67,14 +70,13 @@ class RobustMutex {
     ::pthread_mutexattr_init(&attributes);
     ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
     ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_NORMAL);
     const int error = ::pthread_mutex_init(&mutex_, &attributes);
     ::pthread_mutexattr_destroy(&attributes);
     if (error != 0) throw std::system_error(error, std::generic_category(), "pthread_mutex_init");
   }
 
  private:
-  static constexpr int sound_kind = 128 + 16;  // glibc: process-shared and robust, of normal type
+  static constexpr int sound_kind = 128 + 16;  // glibc: process-shared and robust; an explicit type would add a bit
 
   [[nodiscard]] bool looks_sound() const noexcept { return mutex_.__data.__kind == sound_kind; }
 

@@ -6,7 +6,6 @@
 
 #include <link.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +38,7 @@ class LoadedModules {
 
   [[nodiscard]] bool search(std::uintptr_t address) const noexcept;
 
-  std::vector<Range> ranges_;               // executable segments, sorted; never empty
+  std::vector<Range> ranges_;               // executable segments, the program's first; never empty
   mutable std::atomic<const Range*> last_;  // where the last asked address lay; written and read by all who ask
 };
 
@@ -64,20 +63,18 @@ inline LoadedModules::LoadedModules() {
     ranges_.push_back({begin, bytes});
   });
   if (ranges_.empty()) ranges_.push_back({});
-  const std::uintptr_t program = ranges_.front().begin;
-  std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  const auto is_program = [&](const Range& range) { return range.begin == program; };
   // relaxed: not shared yet.
-  last_.store(&*std::find_if(ranges_.begin(), ranges_.end(), is_program), std::memory_order_relaxed);
+  last_.store(ranges_.data(), std::memory_order_relaxed);
 }
 
 inline bool LoadedModules::search(std::uintptr_t address) const noexcept {
-  const auto begins_after = [](std::uintptr_t word, const Range& range) { return word < range.begin; };
-  const auto next = std::upper_bound(ranges_.begin(), ranges_.end(), address, begins_after);
-  if (next == ranges_.begin() || address - (next - 1)->begin >= (next - 1)->bytes) return false;
-  // relaxed: a guess for the next question.
-  last_.store(&*(next - 1), std::memory_order_relaxed);
-  return true;
+  for (const Range& range : ranges_) {  // A few dozen at most, and the answer is remembered.
+    if (address - range.begin >= range.bytes) continue;
+    // relaxed: a guess for the next question.
+    last_.store(&range, std::memory_order_relaxed);
+    return true;
+  }
+  return false;
 }
 
 inline std::string module_of(const void* function) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <span>
 #include <utility>
 
 #include <procpool/detail/pool/chunk_sender.hpp>
@@ -48,10 +49,10 @@ std::chrono::nanoseconds collect_chunk(SentChunk chunk, Sink& sink) {
     }
   }
   if constexpr (requires { sink.put_chunk(chunk, raw); }) sink.put_chunk(chunk, raw);
-  exchange.for_each_failure(note, [&](const FailureRecord& record) {
+  exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte* block) {
     if (record.item >= finished) return;
-    const auto* bytes = reinterpret_cast<const std::byte*>(&record + 1);
-    sink.fail(chunk.first + record.item, read_exception({bytes, static_cast<std::size_t>(record.size)}, note.label));
+    const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));
+    sink.fail(chunk.first + record.item, read_exception(bytes, note.label));
   });
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
   if (finished < chunk.items) {

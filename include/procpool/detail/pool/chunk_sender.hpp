@@ -50,8 +50,8 @@ class ChunkSender {
   /// Items read so far.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
 
-  /// Reads up to `most` items and sends them. Empty if the queue is full and `waits` is false; the items are then kept
-  /// for the next call.
+  /// Reads up to `most` items and sends them. Empty if the queue or the shared memory is full and `waits` is false; the
+  /// items are then kept for the next call.
   [[nodiscard]] std::optional<SentChunk> send(std::size_t most, bool waits);
 
   /// True if every item was read and sent.
@@ -100,8 +100,13 @@ std::optional<SentChunk> ChunkSender<ThisCall, Reader>::send(std::size_t most, b
   note.has_item_blocks = ThisCall::results == ChunkResults::blocks;
 
   const std::size_t terms = note.label.empty() ? 0 : Terms::size_for(note.label);
-  note.arguments = core.allocate(core.exchange().arguments, terms + builder_.size());
-  note.results = core.allocate(core.exchange().data, ThisCall::results_size(note.items));
+  try {
+    note.arguments = core.allocate(core.exchange().arguments, terms + builder_.size());
+    note.results = core.allocate(core.exchange().data, ThisCall::results_size(note.items));
+  } catch (const SharedMemoryExhausted&) {
+    if (waits) throw;
+    return std::nullopt;  // The chunks under way hold it.
+  }
   ::new (static_cast<void*>(note.results.data())) ChunkHeader;
   if (note.has_item_blocks) {
     std::memset(note.results.data() + sizeof(ChunkHeader), 0, note.results.size() - sizeof(ChunkHeader));

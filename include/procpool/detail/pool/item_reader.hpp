@@ -28,8 +28,19 @@ template <class R>
 using iterator_of = decltype(std::ranges::begin(std::declval<R&>()));
 template <class R>
 using sentinel_of = decltype(std::ranges::end(std::declval<R&>()));
+/// The items of a std::map have a const key, which could not be read back: they are sent as pairs without it.
+template <class T>
+struct ItemToSend {
+  using type = T;
+};
+template <class Key, class T>
+struct ItemToSend<std::pair<const Key, T>> {
+  using type = std::pair<Key, T>;
+};
+template <class Iterator>
+using value_to_send = typename ItemToSend<std::iter_value_t<Iterator>>::type;
 template <class R>
-using item_of = std::iter_value_t<iterator_of<R>>;
+using item_of = value_to_send<iterator_of<R>>;
 
 /// Keeps a range for as long as it is read: an lvalue by reference, an rvalue as its own.
 template <class R>
@@ -117,10 +128,10 @@ class ZipReader {
   static decltype(auto) stable(T&& item) {
     using Iterator = iterator_of<std::remove_reference_t<Range>>;
     if constexpr (std::is_lvalue_reference_v<Reference> && std::forward_iterator<Iterator> &&
-                  std::is_same_v<std::remove_cvref_t<Reference>, std::iter_value_t<Iterator>>) {
+                  std::is_same_v<std::remove_cvref_t<Reference>, value_to_send<Iterator>>) {
       return static_cast<Reference>(item);
     } else {
-      return static_cast<std::iter_value_t<Iterator>>(std::forward<T>(item));
+      return static_cast<value_to_send<Iterator>>(std::forward<T>(item));
     }
   }
 

@@ -78,8 +78,8 @@ class PoolCore {
 
   void require_open() const;
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
-  [[nodiscard]] Handle fill_slot(std::unique_lock<std::mutex>& lock, const TaskRecord& record,
-                                 std::unique_ptr<TaskNote> note);
+  void make_slot(std::unique_lock<std::mutex>& lock);
+  void fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept;
   void stop() noexcept;
 
   std::unique_ptr<Exchange, Release> exchange_;
@@ -91,7 +91,7 @@ class PoolCore {
   RegisteredDescriptor registered_memory_;
   std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
   std::uint64_t submitted_ = 0;  // under the submit lock
-  std::uint64_t next_post_ = 1;  // ticket of the next mailbox task
+  std::uint64_t next_post_ = 0;  // ticket of the next mailbox task, but for posted_bit
   std::mutex broadcast_mutex_;
   std::mutex stop_mutex_;
   bool is_joined_ = false;  // under the stop mutex
@@ -149,12 +149,19 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   require_home();
   RingAndSpace& ring = layout_.ring(name);
   std::unique_lock lock(exchange_->submit_mutex);
-  require_open();
-  while (ring.ring.was_full()) {
-    if (!make_space(lock, ring, waits)) return std::nullopt;
+  std::optional<Handle> slot;
+  for (;;) {  // Whatever lets go of the lock is followed by another look at everything.
     require_open();
+    if (ring.ring.was_full()) {
+      if (!make_space(lock, ring, waits)) return std::nullopt;
+    } else if ((slot = exchange_->slots.allocate())) {
+      break;
+    } else {
+      make_slot(lock);
+    }
   }
-  const Handle handle = fill_slot(lock, record, std::move(note));
+  const Handle handle = *slot;
+  fill_slot(handle, record, std::move(note));
   exchange_->slots[handle].store(StateWord::queued(ring.ring.next_position()));
   ring.ring.publish(handle);
   ++submitted_;
@@ -165,26 +172,22 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   return ResultHandle(*exchange_, handle);
 }
 
-inline Handle PoolCore::fill_slot(std::unique_lock<std::mutex>& lock, const TaskRecord& record,
-                                  std::unique_ptr<TaskNote> note) {
-  std::optional<Handle> handle = exchange_->slots.allocate();
-  while (!handle) {
-    lock.unlock();
-    exchange_->sweep(SIZE_MAX);
-    const bool more_will_come = exchange_->abandoned() != 0;
-    lock.lock();
-    handle = exchange_->slots.allocate();
-    if (handle) break;
-    if (!more_will_come) {
-      throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.capacity()) +
-                                  " futures are held; take some, or raise PoolOptions::shared_memory");
-    }
-    ::sched_yield();
-  }
+/// Lets go of the lock, so that a slot may come back. Throws if none will.
+inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
+  const bool more_may_come = exchange_->abandoned() != 0;  // Of those that nobody waits for.
+  exchange_->sweep(SIZE_MAX);
+  ::sched_yield();
+  lock.lock();
+  if (more_may_come) return;
+  throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.capacity()) +
+                              " futures are held; take some, or raise PoolOptions::shared_memory");
+}
+
+inline void PoolCore::fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept {
   exchange_->retain();
-  exchange_->slots[*handle].task = record;
-  if (note) exchange_->slots.set_note(*handle, std::move(note));
-  return *handle;
+  exchange_->slots[handle].task = record;
+  if (note) exchange_->slots.set_note(handle, std::move(note));
 }
 
 /// Under the lock: walks the head over dead cells; if the ring is full of waiting tasks, sleeps without the lock until
@@ -206,9 +209,11 @@ inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpac
 inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
   require_home();
   std::unique_lock lock(exchange_->submit_mutex);
-  require_open();
-  const Handle handle = fill_slot(lock, record, std::move(note));
-  const std::uint64_t ticket = next_post_++;
+  std::optional<Handle> slot;
+  for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) make_slot(lock);
+  const Handle handle = *slot;
+  fill_slot(handle, record, std::move(note));
+  const std::uint64_t ticket = next_post_++ | posted_bit;
   exchange_->slots[handle].store(StateWord::queued(ticket));
   // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
   layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);
@@ -269,10 +274,10 @@ inline void PoolCore::terminate() {
     const std::lock_guard lock(exchange_->submit_mutex);
     refusal_ = reason;
   }
+  supervisor_.expect_end();
   layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote after the bell
   zygote_.ring();
-  exchange_->break_all(reason);
-  exchange_->hub.ring();
+  supervisor_.break_all(reason);
   stop();
 }
 
@@ -280,10 +285,13 @@ inline void PoolCore::terminate() {
 inline void PoolCore::stop() noexcept {
   const std::lock_guard one_after_the_other(stop_mutex_);
   if (std::exchange(is_joined_, true)) return;
+  supervisor_.expect_end();
   layout_.words().is_stopping.store(1, std::memory_order_seq_cst);
   layout_.wake_all();
   zygote_.ring();
   supervisor_.join();
+  // Nothing is left, unless a wild write has hidden it.
+  supervisor_.break_all(std::make_exception_ptr(PoolClosed("the pool has ended, and the task had not")));
 }
 
 inline PoolCore::~PoolCore() {

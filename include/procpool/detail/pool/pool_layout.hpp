@@ -25,19 +25,30 @@ namespace procpool::detail {
 enum class RingName : std::uint8_t { requeued, high, normal, low };
 inline constexpr std::size_t ring_count = 4;
 
+/// The ticket of a task in a mailbox has this bit, so that no stale cell of a ring ever matches it.
+inline constexpr std::uint64_t posted_bit = std::uint64_t{1} << (ticket_bits - 1);
+
 /// Steers the processes of a pool. Each word is set once.
 struct alignas(64) PoolWords {
   std::atomic<std::uint32_t> is_stopping{0};   // by the user's process: workers leave when they find no work
   std::atomic<std::uint32_t> is_killed{0};     // by the user's process: the zygote kills the workers and leaves
 };
 
-/// One ring and those who wait for space in it.
-struct RingAndSpace {
-  Ring ring;
+/// What is shared of a ring, beside its cells.
+struct RingWords {
+  alignas(64) Ring::Word head{0};                    // see Ring
   alignas(64) std::atomic<std::uint64_t> wanted{0};  // a head that a submitter waits for, written by submitters; or 0
   EventCount space;                                  // rung by the worker who moved the head that far
+};
 
-  RingAndSpace(Ring::Word* cells, std::size_t capacity) noexcept : ring(cells, capacity) {}
+/// One ring and those who wait for space in it. The object is private; no pointer of it can be ruined by a worker.
+struct RingAndSpace {
+  Ring ring;
+  std::atomic<std::uint64_t>& wanted;
+  EventCount& space;
+
+  RingAndSpace(RingWords& words, Ring::Word* cells, std::size_t capacity) noexcept
+      : ring(words.head, cells, capacity), wanted(words.wanted), space(words.space) {}
 };
 
 class PoolLayout {
@@ -46,7 +57,7 @@ class PoolLayout {
   static constexpr std::size_t requeue_capacity = 4096;
 
   static std::size_t committed_bytes(std::size_t workers) noexcept {
-    return 64 + sizeof(PoolWords) + ring_count * sizeof(RingAndSpace) + Presence::bytes_for(workers) +
+    return 64 + sizeof(PoolWords) + ring_count * sizeof(RingWords) + Presence::bytes_for(workers) +
            workers * sizeof(Row);
   }
   static std::size_t ring_bytes(std::size_t queue_capacity) noexcept {
@@ -55,8 +66,8 @@ class PoolLayout {
 
   PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept;
 
-  [[nodiscard]] RingAndSpace& ring(RingName name) const noexcept { return rings_[static_cast<std::size_t>(name)]; }
-  [[nodiscard]] RingAndSpace* rings() const noexcept { return rings_; }
+  [[nodiscard]] RingAndSpace& ring(RingName name) noexcept { return rings_[static_cast<std::size_t>(name)]; }
+  [[nodiscard]] std::array<RingAndSpace, ring_count>& rings() noexcept { return rings_; }
   [[nodiscard]] Row& row(std::size_t worker) const noexcept { return rows_[worker]; }
   [[nodiscard]] PoolWords& words() const noexcept { return *words_; }
   [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
@@ -81,30 +92,31 @@ class PoolLayout {
  private:
   static std::size_t requeue_cells() noexcept { return Ring::cells_for(requeue_capacity); }
 
+  /// Lays out ring `i`: its words behind those of the rings before it, and its cells behind theirs.
+  [[nodiscard]] RingAndSpace make_ring(const Exchange& exchange, std::size_t i, std::size_t queue_capacity) noexcept {
+    auto* cells = reinterpret_cast<Ring::Word*>(exchange.ring_part());
+    if (i > 0) cells += requeue_cells() + (i - 1) * Ring::cells_for(queue_capacity);
+    auto* words = ::new (reinterpret_cast<std::byte*>(words_ + 1) + i * sizeof(RingWords)) RingWords;
+    return RingAndSpace(*words, cells, i == 0 ? requeue_capacity : queue_capacity);
+  }
+
   std::size_t workers_;
   PoolWords* words_;
-  RingAndSpace* rings_;
+  std::array<RingAndSpace, ring_count> rings_;
   Row* rows_;
 };
 
 inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept
-    : presence(exchange.pool_part(), workers), workers_(workers) {
-  std::byte* next = exchange.pool_part() + Presence::bytes_for(workers);
-  words_ = ::new (static_cast<void*>(next)) PoolWords;
-  next += sizeof(PoolWords);
-  rings_ = reinterpret_cast<RingAndSpace*>(next);
-  next += ring_count * sizeof(RingAndSpace);
-  rows_ = reinterpret_cast<Row*>(next);
+    : presence(exchange.pool_part(), workers),
+      workers_(workers),
+      words_(::new (exchange.pool_part() + Presence::bytes_for(workers)) PoolWords),
+      rings_{make_ring(exchange, 0, queue_capacity), make_ring(exchange, 1, queue_capacity),
+             make_ring(exchange, 2, queue_capacity), make_ring(exchange, 3, queue_capacity)},
+      rows_(reinterpret_cast<Row*>(reinterpret_cast<std::byte*>(words_ + 1) + ring_count * sizeof(RingWords))) {
+  static_assert(ring_count == 4);
   for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rows_[i])) Row;
-
-  auto* cells = reinterpret_cast<Ring::Word*>(exchange.ring_part());
-  for (std::size_t i = 0; i < ring_count; ++i) {
-    const std::size_t capacity = i == 0 ? requeue_capacity : queue_capacity;
-    ::new (static_cast<void*>(&rings_[i])) RingAndSpace(cells, capacity);
-    cells += Ring::cells_for(capacity);
-  }
 }
 
-static_assert(sizeof(RingAndSpace) % 64 == 0 && sizeof(Row) % 64 == 0, "they follow each other without padding");
+static_assert(sizeof(RingWords) % 64 == 0 && sizeof(Row) % 64 == 0, "they follow each other without padding");
 
 }  // namespace procpool::detail

@@ -27,7 +27,7 @@ class Presence {
 
   /// `memory` is shared, aligned to 64.
   Presence(std::byte* memory, std::size_t workers) noexcept
-      : groups_(reinterpret_cast<Group*>(memory)), count_(groups(workers)) {
+      : groups_(reinterpret_cast<Group*>(memory)), count_(groups(workers)), workers_(workers) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&groups_[i])) Group;
   }
 
@@ -49,6 +49,13 @@ class Presence {
     return false;
   }
 
+  /// True if the worker said that it has no task in hand.
+  [[nodiscard]] bool was_idle(WorkerIndex worker) const noexcept {
+    // relaxed: racy by nature
+    const std::uint64_t bits = groups_[worker / 32].bits.load(std::memory_order_relaxed);
+    return (bits & (looking_bit(worker) | asleep_bit(worker))) != 0;
+  }
+
  private:
   struct alignas(64) Group {
     std::atomic<std::uint64_t> bits{0};  // low half: looking; high half: asleep; see above for who writes
@@ -67,8 +74,16 @@ class Presence {
     }
   }
 
+  /// The bits of workers that exist: a wild write may have set others.
+  [[nodiscard]] std::uint64_t existing(std::size_t group) const noexcept {
+    const std::size_t members = workers_ - group * 32;
+    const std::uint64_t half = members >= 32 ? 0xFFFFFFFF : (std::uint64_t{1} << members) - 1;
+    return half << 32 | half;
+  }
+
   Group* groups_;
   std::size_t count_;
+  std::size_t workers_;
 };
 
 inline std::optional<WorkerIndex> Presence::choose_sleeper() noexcept {
@@ -77,15 +92,16 @@ inline std::optional<WorkerIndex> Presence::choose_sleeper() noexcept {
     std::uint64_t word = 0;
     for (std::size_t i = 0; i < count_; ++i) {
       // (2) seq_cst-load, pairs with (1): comes after the caller's publish in the one order of all of these.
-      const std::uint64_t now = groups_[i].bits.load(std::memory_order_seq_cst);
+      const std::uint64_t raw = groups_[i].bits.load(std::memory_order_seq_cst);
+      const std::uint64_t now = raw & existing(i);
       if ((now & 0xFFFFFFFF) != 0) return std::nullopt;
       if (now != 0 && found == count_) {
         found = i;
-        word = now;
+        word = raw;
       }
     }
     if (found == count_) return std::nullopt;
-    const auto in_group = static_cast<WorkerIndex>(std::countr_zero(word >> 32));
+    const auto in_group = static_cast<WorkerIndex>(std::countr_zero((word & existing(found)) >> 32));
     const auto worker = static_cast<WorkerIndex>(found * 32 + in_group);
     // (3) seq_cst-rmw, pairs with (1): of several who see the sleeper one wakes it.
     if (groups_[found].bits.compare_exchange_strong(word, (word & ~asleep_bit(worker)) | looking_bit(worker),

@@ -9,17 +9,15 @@
 
 namespace procpool::detail {
 
-/// True if a task waits in the ring. Anyone may walk at any time; a published cell whose slot is not queued with its
-/// ticket is dead for ever.
+/// True if a task waits in the ring. Any thread of the publisher's process may walk at any time; a published cell whose
+/// slot is not queued with its ticket is dead for ever, and so is one that a wild write has changed.
 [[nodiscard]] inline bool walk_to_live_head(Ring& ring, const SlotTable& slots) noexcept {
+  static_cast<void>(ring.mend_head());
   for (;;) {
     const std::uint64_t position = ring.head();
+    if (!ring.was_published(position)) return false;
     const std::optional<Cell> cell = ring.peek(position);
-    if (!cell) {
-      if (ring.was_lapped(position)) continue;
-      return false;
-    }
-    if (slots.contains(cell->handle())) {
+    if (cell && slots.contains(cell->handle())) {
       const StateWord word = slots[cell->handle()].load();
       if (word.phase() == Phase::queued && word.ticket() == cell->ticket()) return true;
     }

@@ -20,9 +20,9 @@
 #include <vector>
 
 #include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
 #include <procpool/detail/pool/zygote_link.hpp>
-#include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/error/worker_died.hpp>
 
 namespace procpool::detail {
@@ -49,6 +49,15 @@ class Supervisor {
     if (thread_.joinable()) thread_.join();
   }
 
+  /// From now on the zygote may go without breaking the pool.
+  void expect_end() noexcept { is_end_expected_.store(true, std::memory_order_release); }  // read after the zygote's end
+
+  /// No task will run any more; those that have not ended fail with `reason`, unless they failed before.
+  void break_all(const std::exception_ptr& reason) {
+    repair_.break_all(reason);
+    exchange_.hub.ring();
+  }
+
   /// True if no task waits or runs, and no death is undecided.
   [[nodiscard]] bool was_idle();
 
@@ -62,7 +71,6 @@ class Supervisor {
  private:
   static constexpr int tick_milliseconds = 25;
   static constexpr int lingering_ticks = 20;      // without work, before it sleeps
-  static constexpr unsigned most_requeues = 3;    // without a start
   static constexpr int most_unready_lives = 5;    // in a row, beyond one per worker
   static constexpr int most_failed_forks = 8;     // ticks without any worker
 
@@ -80,18 +88,6 @@ class Supervisor {
   void judge_forks();
   void break_pool(const std::exception_ptr& reason);
 
-  // The repair of a dead worker's row.
-  void repair(std::size_t index, Life life, int status);
-  void settle(std::size_t index, Handle handle, int status);
-  void requeue(Handle handle, StateWord word);
-  void lose(Handle handle, StateWord word, DeathReport report);
-  void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
-  void give_back_unpublished(const Row& row, const TaskNote* note);
-  void unlink_failure_of(std::uint64_t item, ChunkHeader& header);
-  [[nodiscard]] bool belongs_to(std::size_t index, StateWord word) const noexcept {
-    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
-  }
-
   Exchange& exchange_;
   PoolLayout& layout_;
   ZygoteLink& zygote_;
@@ -104,9 +100,8 @@ class Supervisor {
 
   std::mutex samples_mutex_;
   std::vector<Sample> samples_;   // by index: what the worker had in hand at the last tick, and since when
-  std::mutex repair_mutex_;       // held while a task is between a dead worker's row and a ring
+  Repair repair_;
   std::vector<Life> buried_;      // by index: the last life whose death was decided
-  std::vector<Handle> overflow_;  // requeued tasks for which the ring had no space; Claimed by no worker
   Life next_life_ = 1;
   int unready_lives_ = 0;
   int ticks_without_work_ = 0;
@@ -114,6 +109,7 @@ class Supervisor {
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
   std::atomic<bool> is_asleep_{false};  // written by the supervisor; read by submitters
+  std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
   std::atomic<std::uint64_t> worker_deaths_{0};
   std::thread thread_;
 };
@@ -126,6 +122,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
       on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       samples_(layout.workers()),
+      repair_(exchange, layout),
       buried_(layout.workers(), 0) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
@@ -141,9 +138,7 @@ inline void Supervisor::run() {
     look_at_rows();
     if (!is_zygote_gone_) tick();
   }
-  const bool expected = layout_.words().is_stopping.load(std::memory_order_acquire) != 0 ||
-                        layout_.words().is_killed.load(std::memory_order_acquire) != 0;
-  if (!expected) {
+  if (!is_end_expected_.load(std::memory_order_acquire)) {  // set before the zygote was told
     break_pool(std::make_exception_ptr(
         BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
                    "Make a new pool")));
@@ -158,6 +153,7 @@ inline void Supervisor::sleep_or_tick() {
     is_zygote_gone_ = listen(tick_milliseconds);
     return;
   }
+  repair_.look_for_strays(SIZE_MAX);
   // (10) seq_cst-store, pairs with (1): before the look that follows.
   is_asleep_.store(true, std::memory_order_seq_cst);
   is_zygote_gone_ = listen(work_is_outstanding() ? tick_milliseconds : -1);
@@ -181,7 +177,7 @@ inline bool Supervisor::listen(int timeout) {
 }
 
 inline bool Supervisor::work_is_outstanding() {
-  if (!overflow_.empty()) return true;
+  if (repair_.had_waiting()) return true;
   for (std::size_t i = 0; i < ring_count; ++i) {
     if (walk_to_live_head(layout_.rings()[i].ring, exchange_.slots)) return true;
   }
@@ -196,7 +192,7 @@ inline bool Supervisor::work_is_outstanding() {
 /// repair meanwhile, it cannot be missed.
 inline bool Supervisor::was_idle() {
   // A repair wakes who waits for idleness when it is over; to wait for it here could lock in a circle.
-  const std::unique_lock lock(repair_mutex_, std::try_to_lock);
+  const std::unique_lock lock = repair_.try_lock();
   return lock.owns_lock() && !work_is_outstanding();
 }
 
@@ -225,17 +221,12 @@ inline void Supervisor::tick() {
     const StateWord word = exchange_.slots[cell.handle()].load();
     if (word.is_final() && word.is_watched()) exchange_.hub.deliver(cell.handle());
   }
-  if (tasks_wait && heads == heads_ && layout_.presence.had_sleepers()) layout_.wake_all();
+  // Somebody who sleeps while tasks wait was missed; and one who should have been rung may count as a looker.
+  if (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers())) layout_.wake_all();
   heads_ = heads;
-
   sample_rows();
-  if (overflow_.empty()) return;
-  const std::lock_guard lock(repair_mutex_);
-  for (std::size_t left = overflow_.size(); left > 0; --left) {
-    const Handle handle = overflow_.back();
-    overflow_.pop_back();
-    requeue(handle, exchange_.slots[handle].load());
-  }
+  repair_.requeue_waiting();
+  repair_.look_for_strays(1024);
 }
 
 inline void Supervisor::sample_rows() {
@@ -248,14 +239,13 @@ inline void Supervisor::sample_rows() {
 }
 
 inline void Supervisor::look_at_rows() {
-  if (exchange_.reason_of_break()) return;
-  for (std::size_t index = 0; index < layout_.workers(); ++index) {
+  for (std::size_t index = 0; index < layout_.workers() && !exchange_.reason_of_break(); ++index) {
     Row& row = layout_.row(index);
     // (8) acquire-load, pairs with (7) of zygote.hpp: the status belongs to this life.
     const Life dead = row.dead.load(std::memory_order_acquire);
     if (dead != buried_[index]) decide_death(index, dead);
   }
-  judge_forks();
+  if (!exchange_.reason_of_break()) judge_forks();
 }
 
 inline void Supervisor::want_life(std::size_t index) {
@@ -269,7 +259,8 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
   const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
-  repair(index, life, status);
+  repair_.bury(index, life, status);
+  exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
   buried_[index] = life;
   // relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not died.
   if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
@@ -343,129 +334,7 @@ inline void Supervisor::break_pool(const std::exception_ptr& reason) {
   layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote
   zygote_.ring();
   on_break_(reason);
-  exchange_.break_all(reason);
-  exchange_.hub.ring();
-}
-
-inline void Supervisor::repair(std::size_t index, Life life, int status) {
-  const std::lock_guard lock(repair_mutex_);
-  Row& row = layout_.row(index);
-  layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
-  const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
-  if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) {
-    settle(index, cell.handle(), status);
-  } else if (cell.bits != 0) {  // A wild write ruined the row: whatever the worker owned is found by its slots.
-    for (Handle handle = 0; handle < exchange_.slots.was_used(); ++handle) settle(index, handle, status);
-  }
-  exchange_.outbox.orphan(life);
-  row.filling.store(0, std::memory_order_relaxed);  // relaxed: published with the next life
-  row.current.store(0, std::memory_order_release);  // after the task is back in a ring: see was_idle()
-  layout_.wake_one();                               // It may have been the looker on whom a submitter relied.
-  exchange_.hub.ring();
-}
-
-/// Decides about one task that the dead worker named. If its word does not name the worker, then the worker had not
-/// claimed it, or has ended it and perhaps told nobody.
-inline void Supervisor::settle(std::size_t index, Handle handle, int status) {
-  const StateWord word = exchange_.slots[handle].load();
-  if (!belongs_to(index, word)) {
-    if (word.is_final()) exchange_.announce_end(handle, word);
-    return;
-  }
-  TaskNote* note = exchange_.slots.note(handle);
-  give_back_unpublished(layout_.row(index), note);
-  if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
-    requeue(handle, word.with_requeues(word.requeues() + 1));
-    return;
-  }
-  DeathReport report;
-  report.pid = layout_.row(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
-  report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (note != nullptr) report.label = note->label;
-  if (note != nullptr && note->has_position) report.position = note->first_position;
-  if (note != nullptr && note->items > 0) {
-    lose_item(handle, word, *note, std::move(report));
-  } else {
-    lose(handle, word, std::move(report));
-  }
-}
-
-/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new.
-inline void Supervisor::requeue(Handle handle, StateWord word) {
-  RingAndSpace& ring = layout_.ring(RingName::requeued);
-  Slot& slot = exchange_.slots[handle];
-  const bool has_space = !ring.ring.was_full();
-  StateWord seen = slot.load();
-  for (;;) {
-    StateWord wanted = seen.with_requeues(word.requeues()).with_owner(no_worker);
-    wanted = has_space ? wanted.with_phase(Phase::queued).with_ticket(ring.ring.next_position())
-                       : wanted.with_phase(Phase::claimed);
-    if (slot.transition(seen, wanted)) break;
-    if (seen.is_final()) return;  // The pool broke.
-  }
-  if (!has_space) {
-    overflow_.push_back(handle);
-    return;
-  }
-  ring.ring.publish(handle);
-  layout_.wake_one();
-}
-
-inline void Supervisor::lose(Handle handle, StateWord word, DeathReport report) {
-  exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
-  while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::lost))) {
-    if (word.is_final()) return;
-  }
-  exchange_.announce_end(handle, word);
-}
-
-/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere.
-inline void Supervisor::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
-  auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  std::size_t item = 0;
-  if (word.phase() == Phase::running) {
-    item = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items - 1);  // It may be ruined.
-  }
-  report.position = note.first_position + item;
-  note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
-  header.finished.store(item + 1, std::memory_order_release);  // published again with the slot's word
-  if (item + 1 < note.items) {
-    requeue(handle, word.with_requeues(0));
-    return;
-  }
-  Slot& slot = exchange_.slots[handle];
-  const LockResult lock = slot.mutex.try_lock_reporting();
-  slot.result = ResultHeader{};
-  if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
-  else slot.mutex.unlock();
-  while (!slot.transition(word, word.with_phase(Phase::done))) {
-    if (word.is_final()) return;
-  }
-  exchange_.announce_end(handle, word);
-}
-
-/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
-inline void Supervisor::give_back_unpublished(const Row& row, const TaskNote* note) {
-  const FillingWord filling(row.filling.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
-  if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
-  if (note != nullptr && note->items > 0) {
-    auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
-    const std::uint64_t finished = header.finished.load(std::memory_order_relaxed);  // relaxed: as above
-    if (filling.item() < finished) return;
-    unlink_failure_of(finished, header);
-  }
-  Extent& extent = exchange_.outbox.extent(filling.extent());
-  const bool counted = (extent.allocated.load(std::memory_order_relaxed) & FillingWord::count_mask) == filling.count();
-  if (counted) exchange_.outbox.give_back(exchange_.outbox.address(filling.extent()));
-}
-
-/// The dead worker may have linked the failure of an item that it did not finish.
-inline void Supervisor::unlink_failure_of(std::uint64_t item, ChunkHeader& header) {
-  // relaxed: the dead write nothing any more
-  const auto* record = std::bit_cast<const FailureRecord*>(header.failures.load(std::memory_order_relaxed));
-  if (record == nullptr || !exchange_.outbox.holds(record, sizeof *record) || record->item < item) return;
-  header.failures.store(record->next, std::memory_order_relaxed);  // relaxed: published with the slot's word
+  break_all(reason);
 }
 
 }  // namespace procpool::detail

@@ -38,7 +38,7 @@ class Worker {
   [[nodiscard]] std::optional<Claim> find_work() noexcept;
   [[nodiscard]] std::optional<Claim> claim_from_mailbox() noexcept;
   [[nodiscard]] std::optional<Claim> claim_from(RingAndSpace& ring) noexcept;
-  [[nodiscard]] bool claim(Slot& slot, Cell cell) noexcept;
+  [[nodiscard]] bool claim(Cell cell) noexcept;
   void signal_space(RingAndSpace& ring, std::uint64_t head) noexcept;
 
   [[nodiscard]] std::optional<Claim> wait_for_work() noexcept;
@@ -94,20 +94,22 @@ inline std::optional<Worker::Claim> Worker::claim_from(RingAndSpace& ring) noexc
     const std::uint64_t position = ring.ring.head();
     const std::optional<Cell> cell = ring.ring.peek(position);
     if (!cell) {
-      if (ring.ring.was_lapped(position)) continue;  // The head has moved on meanwhile.
-      return std::nullopt;
+      if (!ring.ring.was_lapped(position)) return std::nullopt;
+      ring.ring.pass(position);  // The head has moved on meanwhile, or a wild write has ruined the cell.
+      continue;
     }
-    Slot& slot = exchange_.slots[cell->handle()];
-    const bool claimed = claim(slot, *cell);
+    const bool claimed = claim(*cell);
     ring.ring.pass(position);
     signal_space(ring, position + 1);
-    if (claimed) return Claim{&slot, cell->handle()};
+    if (claimed) return Claim{&exchange_.slots[cell->handle()], cell->handle()};
   }
 }
 
 /// A death after the store to the row leaves a Queued task that the row merely names: the supervisor finds that it is
 /// not this worker's. A death after the transition leaves a Claimed one, which it requeues.
-inline bool Worker::claim(Slot& slot, Cell cell) noexcept {
+inline bool Worker::claim(Cell cell) noexcept {
+  if (cell.handle() >= exchange_.slots.capacity()) return false;  // A wild write has ruined the cell.
+  Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
   // (3) release-store, pairs with (4) of supervisor.hpp: whoever sees the claim sees what the row names.
@@ -122,11 +124,10 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
   // (5) acquire-load, pairs with (6) of pool_core.hpp: the slot of the task is filled.
   const Cell cell(row_.mailbox.load(std::memory_order_acquire));
   if (cell.bits == 0) return std::nullopt;
-  Slot& slot = exchange_.slots[cell.handle()];
-  const bool claimed = claim(slot, cell);
+  const bool claimed = claim(cell);
   row_.mailbox.store(0, std::memory_order_release);  // (7) release-store, pairs with (8) of pool_core.hpp: it is free.
   if (!claimed) return std::nullopt;
-  return Claim{&slot, cell.handle()};
+  return Claim{&exchange_.slots[cell.handle()], cell.handle()};
 }
 
 /// Lemma "head moved / waiting for space": the submitter stores the head that it waits for, then reads the head; the
@@ -171,9 +172,10 @@ inline bool Worker::more_work_waits() const noexcept {
 
 inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   Slot& slot = *claim.slot;
-  for (StateWord word = slot.load(); !slot.transition(word, word.with_phase(Phase::running));) {
-    if (word.phase() != Phase::claimed) return;  // The pool broke meanwhile.
-  }
+  StateWord word = slot.load();
+  do {
+    if (word.phase() != Phase::claimed || word.owner() != index_) return;  // The pool broke meanwhile.
+  } while (!slot.transition(word, word.with_phase(Phase::running)));
   self.slot = &slot;
   self.label = slot.task.has(TaskRecord::has_terms) ? Terms::label_in(slot.task.block()) : std::string_view{};
   row_.label.show(self.label);
@@ -189,14 +191,15 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
 /// leaves a Done task; the supervisor delivers it and wakes its waiters in this worker's place.
 inline void Worker::publish(const Claim& claim, const ResultHeader& result) noexcept {
   Slot& slot = *claim.slot;
-  const LockResult lock = slot.mutex.lock_reporting();
-  slot.result = result;
-  if (lock != LockResult::damaged) slot.mutex.unlock();
-
   StateWord word = slot.load();
-  for (;;) {
-    if (word.phase() != Phase::running || word.owner() != index_) return;  // The pool broke meanwhile.
-    if (slot.transition(word, word.with_phase(Phase::done))) break;
+  if (word.phase() != Phase::running || word.owner() != index_) return;  // The pool broke meanwhile.
+  // Nobody else wants the mutex of a running task: if it is not free, then a wild write has ruined it.
+  const LockResult lock = slot.mutex.try_lock_reporting();
+  slot.result = result;
+  if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
+  else slot.mutex.unlock();
+  while (!slot.transition(word, word.with_phase(Phase::done))) {
+    if (word.phase() != Phase::running || word.owner() != index_) return;  // As above.
   }
   outbox_.published();
   if (word.is_watched()) {

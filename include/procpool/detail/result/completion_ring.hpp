@@ -41,12 +41,13 @@ class CompletionRing {
     std::uint64_t next = drained_.load(std::memory_order_relaxed);  // relaxed: only readers write it, under the lock
     // (6) seq_cst-load, pairs with (3): the cells below it are visible.
     const std::uint64_t end = pushed_.load(std::memory_order_seq_cst);
-    if (end - next > capacity) next = end - capacity;  // The count was ruined: what was lost is scanned for.
+    const bool is_sound = end - next <= capacity;  // Or a wild write ruined a count: what it hides is scanned for.
+    if (!is_sound) next = end - capacity;
     for (; next != end; ++next) take(cells_[next % capacity].load(std::memory_order_relaxed));  // relaxed: see (6)
     // (4) release-store, pairs with (1): the cells are copied.
     drained_.store(end, std::memory_order_release);
     // (5) seq_cst-load, pairs with (2): what did not fit is Done by now.
-    if (overflowed_.load(std::memory_order_seq_cst) == 0) return true;
+    if (overflowed_.load(std::memory_order_seq_cst) == 0) return is_sound;
     overflowed_.store(0, std::memory_order_seq_cst);  // before the scan, so that a later overflow is not lost
     return false;
   }

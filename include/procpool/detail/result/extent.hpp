@@ -19,7 +19,7 @@ namespace procpool::detail {
 using Life = std::uint32_t;
 
 struct alignas(64) Extent {
-  static constexpr Life orphaned = 0xFFFFFFFF;  // its worker is dead, its results are not all taken
+  static constexpr Life orphaned = 0x80000000;  // with the life: its worker is dead, its results are not all taken
 
   std::atomic<Life> owner{0};               // claimed by workers; freed by its worker, the parent or the supervisor
   std::atomic<std::uint32_t> run{0};        // 0: shared by small blocks; n: first of n that one large block takes
@@ -41,14 +41,20 @@ struct alignas(64) Extent {
     free_if_empty_orphan();
   }
 
-  /// The supervisor, once its worker is dead.
-  void orphan() noexcept {
-    // (4) seq_cst-store, pairs with (2), (5): either give_back() sees an orphan, or this sees the extent empty.
-    owner.store(orphaned, std::memory_order_seq_cst);
-    free_if_empty_orphan();
+  /// The parent has read the large block of a run that `life` claimed, which may be dead.
+  void give_back_from_run(Life life) noexcept {
+    run.store(0, std::memory_order_relaxed);  // relaxed: published by the exchange below
+    // (7) seq_cst-rmw, pairs with (4), (6): unless the supervisor orphans it meanwhile, and then of the two one frees it.
+    if (!owner.compare_exchange_strong(life, 0, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
 
-  /// Makes it claimable again. Only when empty, by whoever owns it.
+  /// The supervisor, once `life` is dead. Does nothing if the extent is not that life's, or not any more.
+  void orphan(Life life) noexcept {
+    // (4) seq_cst-rmw, pairs with (2), (5), (7): either give_back() sees an orphan, or this sees the extent empty.
+    if (owner.compare_exchange_strong(life, life | orphaned, std::memory_order_seq_cst)) free_if_empty_orphan();
+  }
+
+  /// Makes it claimable again. Only when empty, by the living worker that owns it.
   void free() noexcept {
     run.store(0, std::memory_order_relaxed);  // relaxed: published by the store below
     // (3) release-store, pairs with (6): nobody touches the extent any more.
@@ -58,16 +64,17 @@ struct alignas(64) Extent {
   /// Claims it for `life`.
   [[nodiscard]] bool claim(Life life) noexcept {
     Life nobody = 0;
-    // (6) acquire-rmw, pairs with (3), (5): its former owner and the parent are done with it.
+    // (6) acquire-rmw, pairs with (3), (5), (7): its former owner and the parent are done with it.
     return owner.compare_exchange_strong(nobody, life, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
  private:
   void free_if_empty_orphan() noexcept {
-    if (owner.load(std::memory_order_seq_cst) != orphaned || !was_empty()) return;  // pairs through (2) and (4)
-    Life expected = orphaned;
-    // (5) seq_cst-rmw, pairs with (4), (6): of two who see it empty one frees it.
-    owner.compare_exchange_strong(expected, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
+    Life seen = owner.load(std::memory_order_seq_cst);  // pairs through (2) and (4)
+    if ((seen & orphaned) == 0 || !was_empty()) return;
+    // (5) seq_cst-rmw, pairs with (4), (6): of two who see it empty one frees it. The life in the mark is for one of them
+    // who comes late, when the extent is already the orphan of another.
+    owner.compare_exchange_strong(seen, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
   }
 };
 

@@ -114,21 +114,19 @@ inline void Outbox::give_back(const std::byte* at) noexcept {
     extents_[index].give_back();
     return;
   }
-  extents_[index].freed.fetch_add(1, std::memory_order_relaxed);  // relaxed: free() publishes it
-  for (std::size_t run = run_length(index); run > 0; --run) extents_[index + run - 1].free();
+  const Life life = extents_[index].owner.load(std::memory_order_relaxed);  // relaxed: unchanged while `run` is set
+  extents_[index].freed.fetch_add(1, std::memory_order_relaxed);            // relaxed: published with the owner
+  for (std::size_t run = run_length(index); run > 0; --run) extents_[index + run - 1].give_back_from_run(life);
 }
 
 inline void Outbox::orphan(Life life) noexcept {
   for (std::size_t index = 0; index < count_; ++index) {
     // relaxed: the dead write nothing any more, and their end was seen through the zygote.
     if (extents_[index].owner.load(std::memory_order_relaxed) != life) continue;
-    const std::size_t run = extents_[index].run.load(std::memory_order_relaxed);  // relaxed: as above
-    if (run == 0) {
-      extents_[index].orphan();
-    } else if (extents_[index].was_empty()) {
-      for (std::size_t i = run_length(index); i > 0; --i) extents_[index + i - 1].free();
+    if (extents_[index].run.load(std::memory_order_relaxed) == 0) {  // relaxed: as above
+      extents_[index].orphan(life);
     } else {
-      index += run_length(index) - 1;  // The large block was published: give_back() frees the run.
+      index += run_length(index) - 1;  // A large block was handed out: give_back() frees the run.
     }
   }
 }

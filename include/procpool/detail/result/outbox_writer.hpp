@@ -44,7 +44,8 @@ class OutboxWriter {
   /// A block of `bytes` bytes, aligned to 64. Null: the shared memory has no room.
   [[nodiscard]] std::byte* allocate(std::size_t bytes);
 
-  /// The item of a chunk that the next blocks are for; 0 for a single task.
+  /// The item of a chunk that the next blocks are for, until another is set.
+  static constexpr std::uint32_t no_item = 0xFFFFFFFF;  // the chunk itself, or a single task
   void set_item(std::uint32_t item) noexcept { item_ = item; }
 
   /// The parent can find the block handed out last.
@@ -66,7 +67,7 @@ class OutboxWriter {
   Life life_;
   std::atomic<std::uint64_t>& filling_;
   bool is_filling_ = false;
-  std::uint32_t item_ = 0;
+  std::uint32_t item_ = no_item;
   std::vector<std::size_t> extents_;  // shared ones of this life; the last is being filled
 };
 
@@ -119,8 +120,10 @@ inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
     for (std::size_t i = run; i > 0; --i) outbox_.extent(*first + i - 1).free();
     return nullptr;
   }
-  outbox_.extent(*first).run.store(static_cast<std::uint32_t>(run), std::memory_order_relaxed);  // relaxed: as below
   hand_out(*first);
+  // A death before this store leaves extents of which each is taken back by itself.
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  outbox_.extent(*first).run.store(static_cast<std::uint32_t>(run), std::memory_order_relaxed);  // relaxed: as above
   return outbox_.address(*first);
 }
 

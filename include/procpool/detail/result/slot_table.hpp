@@ -47,10 +47,23 @@ class SlotTable {
   /// Gives back a slot whose state is Free, and its note. Any thread of the user's process.
   void release(Handle handle) noexcept;
 
-  /// What this process alone knows of the task in the slot; null if nothing.
+  /// The same, but no task will ever come to the slot again.
+  void retire(Handle handle) noexcept {
+    delete note(handle);
+    private_[handle].store(none, std::memory_order_relaxed);  // relaxed: nobody follows it
+  }
+
+  /// What this process alone knows of the task in the slot; null if nothing, or if the slot is free.
   [[nodiscard]] TaskNote* note(Handle handle) const noexcept {
     // (5) acquire-load, pairs with (6), (7): the note is constructed.
-    return std::bit_cast<TaskNote*>(private_[handle].load(std::memory_order_acquire));
+    const std::uintptr_t word = private_[handle].load(std::memory_order_acquire);
+    return is_link(word) ? nullptr : std::bit_cast<TaskNote*>(word);
+  }
+
+  /// True if the slot was allocated and not yet released, at some moment during the call. Unlike the slot's state, no
+  /// worker's wild write can change it.
+  [[nodiscard]] bool was_in_use(Handle handle) const noexcept {
+    return !is_link(private_[handle].load(std::memory_order_relaxed));  // relaxed: racy by nature
   }
 
   /// The note of a slot in use, made if there is none. Any owner of the slot, at the same time as others.
@@ -61,10 +74,15 @@ class SlotTable {
   }
 
  private:
-  static constexpr std::uintptr_t none = ~std::uintptr_t{0};
-
-  // Of a slot in use: the address of its note, or 0. Of a free one: the slot behind it in whichever list it is in.
+  // Of a slot in use: the address of its note, or 0. Of a free one: a link to the slot behind it in whichever list it is
+  // in. Links are odd, addresses are not.
   using Private = std::atomic<std::uintptr_t>;
+
+  static constexpr std::uintptr_t none = ~std::uintptr_t{0};
+  [[nodiscard]] static constexpr std::uintptr_t link_to(Handle handle) noexcept { return std::uintptr_t{handle} << 1 | 1; }
+  [[nodiscard]] static constexpr bool is_link(std::uintptr_t word) noexcept { return (word & 1) != 0; }
+  [[nodiscard]] static constexpr Handle target_of(std::uintptr_t link) noexcept { return static_cast<Handle>(link >> 1); }
+  static_assert(alignof(TaskNote) > 1);
 
   Region region_;
   Slot* slots_;
@@ -84,10 +102,10 @@ inline std::optional<Handle> SlotTable::allocate() {
     local_ = returned_.exchange(none, std::memory_order_acquire);
   }
   if (local_ != none) {
-    const auto handle = static_cast<Handle>(local_);
+    const Handle handle = target_of(local_);
     local_ = private_[handle].load(std::memory_order_relaxed);  // relaxed: ordered by (3)
     private_[handle].store(0, std::memory_order_relaxed);       // relaxed: published with the task
-    if (local_ != none) __builtin_prefetch(&slots_[local_], 1);  // The next submit writes there.
+    if (local_ != none) __builtin_prefetch(&slots_[target_of(local_)], 1);  // The next submit writes there.
     return handle;
   }
   const std::size_t fresh = used_.load(std::memory_order_relaxed);  // relaxed: written under the same lock
@@ -117,7 +135,8 @@ inline void SlotTable::release(Handle handle) noexcept {
   do {
     private_[handle].store(first, std::memory_order_relaxed);  // relaxed: published by (4)
     // (4) release-rmw, pairs with (3): the link is visible to whoever takes the list.
-  } while (!returned_.compare_exchange_weak(first, handle, std::memory_order_release, std::memory_order_relaxed));
+  } while (!returned_.compare_exchange_weak(first, link_to(handle), std::memory_order_release,
+                                             std::memory_order_relaxed));
 }
 
 }  // namespace procpool::detail

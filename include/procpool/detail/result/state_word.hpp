@@ -62,6 +62,9 @@ class StateWord {
   /// The task will not change any more, but for being taken.
   [[nodiscard]] constexpr bool is_final() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
 
+  /// A slot in use never says this: a wild write of some worker's has ruined the word.
+  [[nodiscard]] constexpr bool is_ruined() const noexcept { return phase() == Phase::free || phase() > Phase::lost; }
+
   [[nodiscard]] constexpr StateWord with_phase(Phase phase) const noexcept {
     return StateWord((bits_ & ~phase_mask) | std::uint64_t(phase));
   }

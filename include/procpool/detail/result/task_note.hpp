@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <procpool/detail/memory/shared_block.hpp>
+#include <procpool/detail/result/continuation.hpp>
 
 namespace procpool::detail {
 
@@ -20,6 +21,8 @@ struct ItemLoss {
   std::size_t item;  // within the chunk
   std::exception_ptr reason;
 };
+
+class Watcher;
 
 /// What a task of this process waits for: who cancels the one, cancels the other.
 class Upstream {
@@ -43,6 +46,10 @@ struct TaskNote {
   std::vector<ItemLoss> item_losses;       // of a chunk
   std::atomic<int> references{1};          // futures and continuations that will read the result
   std::atomic<bool> was_read{false};       // by one of those who have gone: a failure has been told
+  std::vector<Watcher*> more_watchers;     // beside the first; under the completion hub's lock
+  ContinuationQueue continuations;         // to run when it has ended; under the completion hub's lock
+  std::exception_ptr loss;                 // why the task is Lost; under the exchange's lock, as the next one
+  std::shared_ptr<void> local_result;      // of a task that ran in this process
   std::shared_ptr<Upstream> upstream;      // of a continuation; set before its future is given out
 };
 

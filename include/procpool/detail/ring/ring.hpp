@@ -4,10 +4,12 @@
 /// @file
 /// A bounded ring of {position, handle} words, through which queued tasks are found in order.
 ///
-/// Shared by  the user's process, whose threads publish one at a time, and the workers, who look and pass.
+/// Shared by  the user's process, whose threads publish one at a time, and the workers, who look and pass. Only the head
+///            and the cells are shared; each process has its own copy of Ring, and the publisher's alone knows the tail.
 /// Progress   publish and peek are wait-free, pass is lock-free.
 /// Crash      a cell owns nothing: the slot it names says whether its task is still queued. A worker that dies between
-///            claiming a task and passing its cell leaves a dead cell, which anyone passes.
+///            claiming a task and passing its cell leaves a dead cell, which anyone passes. A wild write to a cell or to
+///            the head hides tasks until the publisher's process has walked the ring (ring_walk.hpp).
 
 #include <atomic>
 #include <bit>
@@ -48,8 +50,12 @@ class Ring {
   /// Cells that a ring of this capacity needs; the caller provides them zeroed, in shared memory.
   [[nodiscard]] static std::size_t cells_for(std::size_t capacity) noexcept { return std::bit_ceil(capacity); }
 
-  Ring(Word* cells, std::size_t capacity) noexcept
-      : head_(cells_for(capacity)), tail_(cells_for(capacity)), cells_(cells), mask_(cells_for(capacity) - 1), capacity_(capacity) {}
+  /// Positions start at `first`: at one lap or above, so that a zeroed cell lies below all of them.
+  Ring(Word& head, Word* cells, std::size_t capacity, std::uint64_t first) noexcept
+      : head_(head), tail_(first), cells_(cells), mask_(cells_for(capacity) - 1), capacity_(capacity) {
+    head_.store(first, std::memory_order_relaxed);  // relaxed: not shared yet
+  }
+  Ring(Word& head, Word* cells, std::size_t capacity) noexcept : Ring(head, cells, capacity, cells_for(capacity)) {}
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
@@ -62,7 +68,7 @@ class Ring {
 
   /// True if `capacity` cells lie between head and tail. The head is a hint: walk it before waiting for space.
   [[nodiscard]] bool was_full() const noexcept {
-    return next_position() - head() >= capacity_;  // A ruined head only makes this wrong, not unsafe.
+    return next_position() - head() >= capacity_;  // A ruined head makes it full, until the walk has mended it.
   }
 
   /// Shows the task in slot `handle`, whose state is Queued with ticket next_position(), to the workers. Only when not
@@ -72,8 +78,23 @@ class Ring {
     // (1) seq_cst-store, pairs with (3): the state of the slot is visible to whoever peeks the cell. Also the store of
     // the lemma "publish / looking" in wake_up.hpp.
     cells_[position & mask_].store(Cell(position, handle).bits, std::memory_order_seq_cst);
-    tail_.store(position + 1, std::memory_order_relaxed);  // relaxed: observers only; workers look at the cells
+    // (5) release-store, pairs with (6): who sees the new tail sees the cell.
+    tail_.store(position + 1, std::memory_order_release);
   }
+
+  // Any thread of the publisher's process.
+
+  /// True if a worker that comes to `cell` will find it: the head is not beyond it, and it is as it was published.
+  [[nodiscard]] bool leads_to(Cell cell) const noexcept;
+
+  /// True if publish() has filled the cell at `position`, some time ago.
+  [[nodiscard]] bool was_published(std::uint64_t position) const noexcept {
+    // (6) acquire-load, pairs with (5): the cells below it.
+    return static_cast<std::int64_t>(tail_.load(std::memory_order_acquire) - position) > 0;
+  }
+
+  /// Puts a head that was ruined back by a lap: every task that may still wait is found again. True if it was ruined.
+  bool mend_head() noexcept;
 
   // Anyone.
 
@@ -90,7 +111,7 @@ class Ring {
     return cell;
   }
 
-  /// True if the cell at `position` belongs to a later lap: the head that led there was stale.
+  /// True if the cell at `position` belongs to a later lap: the head that led there was stale, or the cell is ruined.
   [[nodiscard]] bool was_lapped(std::uint64_t position) const noexcept {
     const Cell cell(cells_[position & mask_].load(std::memory_order_relaxed));  // relaxed: a hint to reload the head
     return cell.distance_from(position) > 0;
@@ -115,12 +136,27 @@ class Ring {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
  private:
-  // Positions start at one lap, so that a zeroed cell lies below all of them.
-  alignas(64) Word head_;    // raised by anyone who found the cell below it dead
-  alignas(64) Word tail_;    // written by the submitter; read racily by observers
-  alignas(64) Word* cells_;  // constant after construction, as the two below
+  Word& head_;   // shared; raised by anyone who found the cell below it dead
+  Word tail_;    // private; written by the submitter, read racily by observers in its process
+  Word* cells_;  // shared
   std::uint64_t mask_;
   std::size_t capacity_;
 };
+
+inline bool Ring::leads_to(Cell cell) const noexcept {
+  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits) return false;  // relaxed: only compared
+  const std::uint64_t from = head_.load(std::memory_order_relaxed);                              // relaxed: as above
+  return cell.distance_from(from) >= 0 && was_published(from + static_cast<std::uint64_t>(cell.distance_from(from)));
+}
+
+inline bool Ring::mend_head() noexcept {
+  const auto lap = static_cast<std::int64_t>(mask_ + 1);
+  std::uint64_t now = head();
+  const std::uint64_t tail = next_position();
+  const auto ahead = static_cast<std::int64_t>(tail - now);
+  if (ahead >= -1 && ahead <= lap) return false;  // -1: a worker has passed a cell that is just being published.
+  // relaxed: whatever follows from the head is checked against the cells and the slots. It fails if the head has moved.
+  return head_.compare_exchange_strong(now, tail - static_cast<std::uint64_t>(lap), std::memory_order_relaxed);
+}
 
 }  // namespace procpool::detail

@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <optional>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -56,7 +56,7 @@ class CallableCache {
       function_.reset();
       id_ = 0;  // until the decoding has succeeded
       Decoder decoder({prefix.callable, static_cast<std::size_t>(prefix.callable_size)});
-      function_.emplace(decode(decoder));
+      function_.reset(new F(decode(decoder)));
       id_ = prefix.callable_id;
     }
     return *function_;
@@ -64,7 +64,8 @@ class CallableCache {
 
  private:
   std::uint64_t id_ = 0;
-  std::optional<F> function_;
+  std::unique_ptr<F> function_;  // a std::optional asks whether F can be assigned: GCC 12 then forgets that a closure is
+                                 // trivially copyable
 };
 
 /// The loop over the items of a chunk.
@@ -101,17 +102,19 @@ class ChunkRun {
                   [&](const std::exception_ptr& thrown) { record_failure(i, thrown); });
       if (context_.result.kind == ResultKind::outbox_exhausted) break;
       if (standard_streams_hold_text()) flush_standard_streams();
-      if (!context_.worker.home.is_here()) ::_exit(0);  // A process that the item forked came back from it.
+      context_.leave_if_forked();
       // (1) release-store, pairs with the supervisor's and the collector's acquire-loads: the result is there.
       header().finished.store(i + 1, std::memory_order_release);
       context_.outbox.published();
     }
-    context_.outbox.set_item(0);
+    context_.outbox.set_item(OutboxWriter::no_item);
     const auto elapsed = std::chrono::steady_clock::now() - begin;
     header().elapsed.store(header().elapsed.load(std::memory_order_relaxed) +  // relaxed: published with the slot's word
                                static_cast<std::uint64_t>(elapsed.count()),
                            std::memory_order_relaxed);  // relaxed: as above
   }
+
+  void leave_if_forked() const noexcept { context_.leave_if_forked(); }
 
   /// Stores the encoded result of item `i`.
   template <class R>
@@ -193,6 +196,7 @@ class ChunkCall {
       call_item(chunk, i, function, state);
     } else if constexpr (chunk_results_of<Result> == ChunkResults::dense) {
       const Result result(call_item(chunk, i, function, state));
+      chunk.leave_if_forked();
       std::memcpy(chunk.results() + i * sizeof result, &result, sizeof result);
     } else {
       chunk.store_block(i, Result(call_item(chunk, i, function, state)));

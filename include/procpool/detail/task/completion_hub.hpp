@@ -14,7 +14,6 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -67,6 +66,8 @@ class CompletionHub {
     return wait(spin, deadline, try_take, [] { return true; }, nullptr);
   }
 
+  [[nodiscard]] SlotTable& slots() const noexcept { return slots_; }
+
   /// Guards the private state of watchers.
   [[nodiscard]] std::mutex& mutex() noexcept { return mutex_; }
 
@@ -80,6 +81,9 @@ class CompletionHub {
   }
 
  private:
+  /// A wild write of some worker's may have ruined a completion ring: while somebody sleeps, all is looked at so often.
+  static constexpr std::chrono::seconds scan_interval{1};
+
   // All but the last under the lock. `self` as in wait(); true: another watcher was told.
   bool drain(const Watcher* self);
   bool hand_over(Handle handle, const Watcher* self);
@@ -96,8 +100,7 @@ class CompletionHub {
   CompletionRing* rings_;
   std::size_t count_;
   ResultSignal& signal_;
-  std::vector<Watcher*> watchers_;                           // by handle; the first to come
-  std::unordered_multimap<Handle, Watcher*> more_watchers_;  // the others
+  std::vector<Watcher*> watchers_;  // by handle: one of each task's; if there are others, they are in its note
 };
 
 inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
@@ -106,7 +109,7 @@ inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
     const std::lock_guard lock(mutex_);
     if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
     if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
-    else more_watchers_.emplace(handle, &watcher);
+    else slots_.make_note(handle).more_watchers.push_back(&watcher);
     // From this flag on the worker pushes; before it, the task's end is seen here.
     const StateWord word = set_flag(slots_[handle], [](StateWord seen) { return seen.with_notify(); });
     if (word.is_final()) told_others = hand_over(handle, &watcher);
@@ -116,10 +119,16 @@ inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
 
 inline void CompletionHub::forget(Handle handle, Watcher& watcher) {
   const std::lock_guard lock(mutex_);
-  if (handle < watchers_.size() && watchers_[handle] == &watcher) watchers_[handle] = nullptr;
-  const auto [first, last] = more_watchers_.equal_range(handle);
-  const auto found = std::find_if(first, last, [&](const auto& entry) { return entry.second == &watcher; });
-  if (found != last) more_watchers_.erase(found);
+  if (handle >= watchers_.size() || watchers_[handle] == nullptr) return;
+  TaskNote* note = slots_.note(handle);
+  if (watchers_[handle] != &watcher) {
+    if (note != nullptr) std::erase(note->more_watchers, &watcher);
+    return;
+  }
+  watchers_[handle] = nullptr;
+  if (note == nullptr || note->more_watchers.empty()) return;
+  watchers_[handle] = note->more_watchers.back();
+  note->more_watchers.pop_back();
 }
 
 inline void CompletionHub::deliver(Handle handle) {
@@ -137,13 +146,19 @@ inline void CompletionHub::deliver(Handle handle) {
 template <class TryTake, class Expects>
 bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take,
                          Expects expects_something, const Watcher* self) {
+  using Clock = std::chrono::steady_clock;
   bool expects = true;
+  Clock::time_point next_scan{};
   const auto look = [&](std::uint32_t counted) {
     bool told_others = false;
     bool taken = false;
     {
       const std::lock_guard lock(mutex_);
       told_others = drain(self);
+      if (counted != 0 && Clock::now() >= next_scan) {  // It sleeps already.
+        told_others |= scan(self);
+        next_scan = Clock::now() + scan_interval;
+      }
       taken = try_take();
       expects = expects_something();
     }
@@ -154,6 +169,7 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
   for (Spinner spinner(deadline ? std::min(spin, next_sleep(deadline)) : spin); spinner.spin();) {
     if (something_ended() && look(0)) return true;
   }
+  next_scan = Clock::now() + scan_interval;
   for (;;) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
     if (sleep < sleep.zero()) return look(0);
@@ -188,24 +204,27 @@ inline bool CompletionHub::drain(const Watcher* self) {
 inline bool CompletionHub::scan(const Watcher* self) {
   bool told_others = false;
   for (std::size_t handle = 0; handle < watchers_.size(); ++handle) {
-    if (watchers_[handle] == nullptr && more_watchers_.empty()) continue;
+    if (watchers_[handle] == nullptr) continue;
+    Slot& slot = slots_[static_cast<Handle>(handle)];
+    if (StateWord word = slot.load(); word.is_ruined()) slot.transition(word, word.with_phase(Phase::lost));
     told_others |= hand_over(static_cast<Handle>(handle), self);
   }
   return told_others;
 }
 
+/// A handle may come twice, and late: the second time nobody watches it, and its slot, with the note, may be on its way
+/// back. While somebody watches, the slot is kept for him.
 inline bool CompletionHub::hand_over(Handle handle, const Watcher* self) {
-  if (handle >= watchers_.size() || !slots_[handle].load().is_final()) return false;
+  if (handle >= watchers_.size() || watchers_[handle] == nullptr || !slots_[handle].load().is_final()) return false;
   bool told_others = false;
   const auto tell = [&](Watcher& watcher) {
     watcher.ended(handle);
     told_others |= &watcher != self;
   };
-  if (Watcher* watcher = std::exchange(watchers_[handle], nullptr)) tell(*watcher);
-  if (more_watchers_.empty()) return told_others;
-  const auto [first, last] = more_watchers_.equal_range(handle);
-  for (auto entry = first; entry != last; ++entry) tell(*entry->second);
-  more_watchers_.erase(first, last);
+  tell(*std::exchange(watchers_[handle], nullptr));
+  if (TaskNote* note = slots_.note(handle)) {
+    for (Watcher* watcher : std::exchange(note->more_watchers, {})) tell(*watcher);
+  }
   return told_others;
 }
 

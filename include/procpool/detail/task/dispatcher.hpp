@@ -9,12 +9,11 @@
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <utility>
 
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
-#include <procpool/detail/task/continuation.hpp>
+#include <procpool/detail/result/continuation.hpp>
 #include <procpool/detail/task/retained.hpp>
 
 namespace procpool::detail {
@@ -38,10 +37,10 @@ class Dispatcher final : private Watcher {
 
  private:
   void ended(Handle handle) noexcept override {
-    const auto found = waiting_.find(handle);
-    if (found == waiting_.end()) return;
-    ready_.append(found->second);
-    waiting_.erase(found);
+    TaskNote* note = hub_.slots().note(handle);
+    if (note == nullptr || note->continuations.empty()) return;
+    ready_.append(note->continuations);
+    --waiting_;
   }
   void start();
   void run();
@@ -51,7 +50,7 @@ class Dispatcher final : private Watcher {
   CompletionHub& hub_;
   // Under the hub's lock:
   std::thread thread_;
-  std::unordered_map<Handle, ContinuationQueue> waiting_;  // no queue is empty
+  std::size_t waiting_ = 0;  // tasks whose notes hold continuations
   ContinuationQueue ready_;
   bool has_started_ = false;
   bool is_finishing_ = false;
@@ -66,9 +65,10 @@ inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& cont
     const std::lock_guard lock(hub_.mutex());
     if (is_finished_) return false;
     if (!has_started_) start();
-    may_sleep_without_tick = waiting_.empty();
-    ContinuationQueue& queue = waiting_[handle];
+    may_sleep_without_tick = waiting_ == 0;
+    ContinuationQueue& queue = hub_.slots().make_note(handle).continuations;
     is_first = queue.empty();
+    if (is_first) ++waiting_;
     queue.push(std::move(continuation));
   }
   if (is_first) hub_.watch(handle, *this);
@@ -90,7 +90,7 @@ inline void Dispatcher::run() {
     ContinuationQueue batch;
     hub_.wait(
         std::chrono::nanoseconds::zero(), std::nullopt, [&] { return take_ready(batch); },
-        [&] { return !waiting_.empty(); }, this);
+        [&] { return waiting_ != 0; }, this);
     if (batch.empty()) break;
     while (!batch.empty()) batch.pop()->run();
   }
@@ -100,7 +100,7 @@ inline void Dispatcher::run() {
 /// True, with nothing in the batch, if nothing will come any more.
 inline bool Dispatcher::take_ready(ContinuationQueue& batch) {
   batch.append(ready_);
-  if (batch.empty() && is_finishing_ && waiting_.empty()) is_finished_ = true;
+  if (batch.empty() && is_finishing_ && waiting_ == 0) is_finished_ = true;
   return !batch.empty() || is_finished_;
 }
 

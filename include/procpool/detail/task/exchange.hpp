@@ -11,12 +11,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -76,18 +76,18 @@ class Exchange final : public Retained {
   /// The value of a task that ran in this process: kept until it is taken or its slot is given back.
   void keep_local(Handle handle, std::shared_ptr<void> value) {
     const std::lock_guard lock(mutex_);
-    locals_[handle] = std::move(value);
+    slots.make_note(handle).local_result = std::move(value);
   }
   /// Null if it was taken.
   [[nodiscard]] std::shared_ptr<void> local(Handle handle) const {
     const std::lock_guard lock(mutex_);
-    const auto found = locals_.find(handle);
-    return found == locals_.end() ? nullptr : found->second;
+    const TaskNote* note = slots.note(handle);
+    return note != nullptr ? note->local_result : nullptr;
   }
   [[nodiscard]] std::shared_ptr<void> take_local(Handle handle) {
     const std::lock_guard lock(mutex_);
-    const auto taken = locals_.extract(handle);
-    return taken.empty() ? nullptr : std::move(taken.mapped());
+    TaskNote* note = slots.note(handle);
+    return note != nullptr ? std::move(note->local_result) : nullptr;
   }
 
   /// No task will run any more; those that have not ended fail with `reason`.
@@ -113,7 +113,8 @@ class Exchange final : public Retained {
   /// The result of a task that is Done, as its worker left it; checked, so that its block may be read.
   [[nodiscard]] ResultHeader read_result(Handle handle) noexcept;
 
-  /// Calls `visit(record)` for each failed item of a chunk; records that do not lie in the outbox end the list.
+  /// Calls `visit(record, block)` for each failed item of a chunk, `block` being where the record was copied from;
+  /// records that do not lie in the outbox end the list.
   template <class Visit>
   void for_each_failure(const TaskNote& note, Visit visit) const;
 
@@ -130,7 +131,6 @@ class Exchange final : public Retained {
   ~Exchange() override = default;
 
   void free_chunk(const TaskNote& note) noexcept;
-  void forget_loss(Handle handle);
 
   [[nodiscard]] std::byte* carve(std::size_t bytes) noexcept {
     std::byte* part = mapping.begin() + carved_;
@@ -167,9 +167,7 @@ class Exchange final : public Retained {
   }
 
   mutable std::mutex mutex_;
-  std::unordered_map<Handle, std::exception_ptr> losses_;    // under the mutex, as the next three
-  std::unordered_map<Handle, std::shared_ptr<void>> locals_;
-  std::exception_ptr reason_of_break_;
+  std::exception_ptr reason_of_break_;           // under the mutex, as the next one
   std::vector<Handle> abandoned_;
   std::atomic<std::size_t> abandoned_count_{0};  // of the list, so that a submit need not lock to find it empty
   std::size_t sweep_from_ = 0;                   // under the mutex: where the sweeper goes on
@@ -216,19 +214,16 @@ inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t ow
 
 inline void Exchange::record_loss(Handle handle, std::exception_ptr reason) {
   const std::lock_guard lock(mutex_);
-  losses_[handle] = std::move(reason);
+  slots.make_note(handle).loss = std::move(reason);
 }
 
 inline std::exception_ptr Exchange::loss(Handle handle) const {
   const std::lock_guard lock(mutex_);
-  const auto found = losses_.find(handle);
-  return found == losses_.end() ? reason_of_break_ : found->second;
-}
-
-inline void Exchange::forget_loss(Handle handle) {
-  decltype(losses_)::node_type forgotten;  // The exception may be of the user's: it is destroyed without the lock.
-  const std::lock_guard lock(mutex_);
-  forgotten = losses_.extract(handle);
+  const TaskNote* note = slots.note(handle);
+  if (note != nullptr && note->loss) return note->loss;
+  if (reason_of_break_) return reason_of_break_;
+  return std::make_exception_ptr(SerializationError(
+      "the record of a task was damaged; some worker's task wrote to memory that is not its own"));
 }
 
 inline std::exception_ptr Exchange::reason_of_break() const {
@@ -243,8 +238,8 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
   }
   for (Handle handle = 0; handle < slots.was_used(); ++handle) {
     StateWord word = slots[handle].load();
-    while (word.phase() == Phase::queued || word.phase() == Phase::claimed || word.phase() == Phase::running) {
-      if (word.is_local()) break;  // It runs in this process and will end.
+    while (!word.is_final() && slots.was_in_use(handle)) {
+      if (word.is_local() || word.phase() == Phase::free) break;  // It runs in this process and will end; or it ended.
       if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
       announce_end(handle, word);
       break;
@@ -270,7 +265,8 @@ inline void Exchange::sweep(std::size_t most) {
     for (std::size_t looked = 0; looked < most && !abandoned_.empty(); ++looked) {
       if (sweep_from_ >= abandoned_.size()) sweep_from_ = 0;
       Handle& entry = abandoned_[sweep_from_];
-      if (!slots[entry].load().is_final()) {
+      const StateWord word = slots[entry].load();
+      if (!word.is_final() && !word.is_ruined()) {
         ++sweep_from_;
         continue;
       }
@@ -300,11 +296,9 @@ inline ResultHeader Exchange::read_result(Handle handle) noexcept {
     lock = slot.mutex.try_lock_reporting();
   }
   const ResultHeader result = slot.result;
-  if (lock == LockResult::acquired || lock == LockResult::acquired_from_dead_owner) {
-    slot.mutex.unlock();
-  } else {
-    slot.mutex.initialize();  // A wild write of some worker's ruined it.
-  }
+  if (lock == LockResult::acquired || lock == LockResult::acquired_from_dead_owner) slot.mutex.unlock();
+  // A wild write of some worker's ruined it. One that only looks held is left to the next worker: it may be held here.
+  if (lock == LockResult::damaged) slot.mutex.initialize();
   return result;
 }
 
@@ -313,24 +307,26 @@ void Exchange::for_each_failure(const TaskNote& note, Visit visit) const {
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   std::uint64_t address = header.failures.load(std::memory_order_acquire);  // published with the slot's word
   for (std::size_t seen = 0; address != 0 && seen < note.items; ++seen) {
-    const auto* record = std::bit_cast<const FailureRecord*>(address);
-    if (!outbox.holds(record, sizeof *record) || !outbox.holds(record + 1, record->size)) return;
-    address = record->next;
-    visit(*record);
+    const auto* at = std::bit_cast<const std::byte*>(address);
+    FailureRecord record;
+    if (!outbox.holds(at, sizeof record)) return;
+    std::memcpy(&record, at, sizeof record);  // A copy stays as it was checked.
+    if (!outbox.holds(at + sizeof record, record.size)) return;
+    visit(record, at);
+    address = record.next;
   }
 }
 
 inline void Exchange::free_chunk(const TaskNote& note) noexcept {
-  for_each_failure(note, [this](const FailureRecord& record) {
-    outbox.give_back(reinterpret_cast<const std::byte*>(&record));
-  });
+  for_each_failure(note, [this](const FailureRecord&, const std::byte* block) { outbox.give_back(block); });
   if (!note.has_item_blocks) return;
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const auto* items = reinterpret_cast<const ItemBlock*>(&header + 1);
   const std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);
   for (std::size_t i = 0; i < finished; ++i) {
-    const auto* block = std::bit_cast<const std::byte*>(items[i].address);
-    if (block != nullptr && outbox.holds(block, items[i].size)) outbox.give_back(block);
+    const ItemBlock item = items[i];  // A copy stays as it was checked.
+    const auto* block = std::bit_cast<const std::byte*>(item.address);
+    if (block != nullptr && outbox.holds(block, item.size)) outbox.give_back(block);
   }
 }
 
@@ -341,10 +337,12 @@ inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexc
     const auto* block = std::bit_cast<const std::byte*>(result.word);
     if (outbox.holds(block, result.size)) outbox.give_back(block);
   }
-  if (slots[handle].load().phase() == Phase::lost) forget_loss(handle);
-  else if (result.kind == ResultKind::local) static_cast<void>(take_local(handle));
+  const StateWord last = slots[handle].load();
   slots[handle].store(StateWord(0));
-  slots.release(handle);
+  // Its worker may be alive, for the pool has only just been broken, and about to publish: no other task comes here.
+  const bool may_be_written = last.phase() == Phase::lost && last.owner() != no_worker && reason_of_break();
+  if (may_be_written) slots.retire(handle);
+  else slots.release(handle);
   release();
 }
 

@@ -30,7 +30,7 @@ struct FlatLayout {
   }();
   static constexpr std::size_t size = offsets[sizeof...(Values)];
 
-  static void write(std::byte* to, const Values&... values) noexcept {
+  static void write([[maybe_unused]] std::byte* to, const Values&... values) noexcept {
     std::size_t i = 0;
     (std::memcpy(to + offsets[i++], std::addressof(values), sizeof(Values)), ...);
   }

@@ -113,6 +113,7 @@ inline bool ResultHandle::wait(const Deadline& deadline) const {
   while (!word.is_final()) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
     if (sleep < sleep.zero()) return false;
+    if (word.is_ruined() && slot.transition(word, word.with_phase(Phase::lost))) return true;
     word = set_flag(slot, [](StateWord seen) { return seen.with_waiting(); });
     // Whoever ends the task changes the word first and wakes after; no later change is slept through.
     if (!word.is_final()) slot.sleep(word, sleep);

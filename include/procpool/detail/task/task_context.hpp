@@ -4,6 +4,8 @@
 /// @file
 /// What a task finds when a worker runs it: its arguments, and the way for its result.
 
+#include <unistd.h>
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -26,8 +28,15 @@ class TaskContext {
   [[nodiscard]] std::span<const std::byte> arguments() const noexcept { return arguments_; }
   [[nodiscard]] const TaskRecord& record() const noexcept { return record_; }
 
+  /// Ends a process that the task forked and that came back from it: it is not the worker, and must not write to what
+  /// the worker shares.
+  void leave_if_forked() const noexcept {
+    if (!worker.home.is_here()) ::_exit(0);
+  }
+
   /// A block for `bytes` bytes of the result; null if there is no room, which then is the result.
   [[nodiscard]] std::byte* allocate_result(std::size_t bytes, ResultKind kind) {
+    leave_if_forked();
     std::byte* block = outbox.allocate(bytes);
     result.kind = block != nullptr ? kind : ResultKind::outbox_exhausted;
     result.word = std::bit_cast<std::uint64_t>(block);

@@ -79,7 +79,8 @@ class ThenContinuation final : public Continuation {
       return nullptr;
     }
   }
-  decltype(auto) call() {
+  // By value, because what it returns may refer to the input.
+  Result call() {
     if constexpr (std::is_void_v<Value>) {
       input_.get();
       return std::invoke(std::move(function_));

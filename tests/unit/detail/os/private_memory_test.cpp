@@ -107,6 +107,7 @@ TEST_CASE("memory that becomes writable, as a thread's heap does when it grows, 
 TEST_CASE("threads may ask at the same time") {
   std::atomic<int> wrong{0};
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (int thread = 0; thread < 3; ++thread) {
     threads.emplace_back([&] {
       for (int turn = 0; turn < 50; ++turn) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 #include <set>
@@ -50,10 +52,26 @@ TEST_CASE("an object is at home in the process that made it only") {
   CHECK(home.is_here());
 }
 
+TEST_CASE("a descendant that has the same pid, in a pid namespace of its own, is another process") {
+  const auto true_as_first_process = [](long with, auto question) {
+    const auto child = static_cast<::pid_t>(::syscall(SYS_clone, with | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
+    if (child < 0) return true;  // The system allows no namespaces: then nobody can be in one.
+    if (child == 0) ::_exit(question() ? 0 : 1);
+    int status = -1;
+    return ::waitpid(child, &status, 0) == child && status == 0;
+  };
+  CHECK(true_as_first_process(CLONE_NEWUSER, [&] {
+    const HomeProcess home;
+    return home.pid() == 1 && home.is_here() &&
+           true_as_first_process(0, [&] { return current_pid() == 1 && !home.is_here(); });
+  }));
+}
+
 TEST_CASE("all threads that ask first after a fork get one answer") {
   CHECK(true_in_child([] {
     std::vector<ProcessIdentity> answers(4);
     std::vector<std::thread> threads;
+    threads.reserve(answers.size());
     for (auto& answer : answers) threads.emplace_back([&answer] { answer = current_process(); });
     for (auto& thread : threads) thread.join();
     return std::set<ProcessIdentity>(answers.begin(), answers.end()).size() == 1;

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Decides what becomes of the tasks of dead workers, and of those that a wild write has hidden.
+///
+/// Shared by  the supervisor, who decides, and those who break the pool; one lock keeps them apart, so that a task that is
+///            decided about is not ended and taken by somebody else meanwhile.
+/// Progress   it never waits for ring space, and never runs code of the user's.
+/// Crash      it dies with the user's process only.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/error/worker_died.hpp>
+
+namespace procpool::detail {
+
+class Repair {
+ public:
+  Repair(Exchange& exchange, PoolLayout& layout) noexcept : exchange_(exchange), layout_(layout) {}
+
+  /// Settles what the dead worker had in hand, and makes its row good for its next life. `status` is waitpid(2)'s.
+  void bury(std::size_t index, Life life, int status);
+
+  /// Queues the tasks for which the ring had no space.
+  void requeue_waiting();
+
+  /// Looks at the next `most` slots: a task that no ring, mailbox or row leads to, because a wild write has ruined those
+  /// or its own word, is queued again if it waited, and fails if not.
+  void look_for_strays(std::size_t most);
+
+  /// As Exchange::break_all().
+  void break_all(const std::exception_ptr& reason);
+
+  /// Held while a task is on its way from a dead worker's row to a ring.
+  [[nodiscard]] std::unique_lock<std::mutex> try_lock() { return std::unique_lock(mutex_, std::try_to_lock); }
+
+  /// Tasks that wait for space in the ring, at some moment during the call.
+  [[nodiscard]] bool had_waiting() const noexcept {
+    return waiting_count_.load(std::memory_order_relaxed) != 0;  // relaxed: exact for the supervisor and under the lock
+  }
+
+ private:
+  static constexpr unsigned most_requeues = 3;  // without a start
+
+  // All under the lock.
+  [[nodiscard]] bool settle(std::size_t index, Handle handle, int status);
+  void requeue(Handle handle, StateWord word);
+  void post_again(std::size_t index, Handle handle, StateWord word);
+  void lose(Handle handle, StateWord word);
+  void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
+  void give_back_unpublished(Row& row, const TaskNote* note);
+  void unlink_failure_of(std::uint64_t item, ChunkHeader& header);
+
+  [[nodiscard]] bool is_stray(Handle handle, StateWord word);
+  [[nodiscard]] bool is_queued_nowhere(Handle handle, StateWord word);
+  [[nodiscard]] bool is_run_by_nobody(Handle handle, StateWord word) const;
+
+  static bool belongs_to(std::size_t index, StateWord word) noexcept {
+    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
+  }
+
+  Exchange& exchange_;
+  PoolLayout& layout_;
+  std::mutex mutex_;
+  std::vector<Handle> waiting_;                // under the lock: for space in the ring; Claimed by no worker
+  std::atomic<std::size_t> waiting_count_{0};  // of waiting_; written under the lock
+  std::size_t next_stray_ = 0;                 // under the lock: where look_for_strays() goes on
+};
+
+/// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined it.
+inline void Repair::bury(std::size_t index, Life life, int status) {
+  const std::lock_guard lock(mutex_);
+  Row& row = layout_.row(index);
+  layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
+  if (!exchange_.reason_of_break()) {
+    const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+    bool is_settled = cell.bits == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) is_settled = settle(index, cell.handle(), status);
+    for (Handle handle = 0; !is_settled && handle < exchange_.slots.was_used(); ++handle) {
+      if (belongs_to(index, exchange_.slots[handle].load())) is_settled = settle(index, handle, status);
+    }
+  }
+  exchange_.outbox.orphan(life);
+  row.filling.store(0, std::memory_order_relaxed);  // relaxed: published with the next life
+  row.current.store(0, std::memory_order_release);  // after the task is back in a ring: see Supervisor::was_idle()
+  layout_.wake_one();                               // It may have been the looker on whom a submitter relied.
+}
+
+/// True if the task was the dead worker's. If not, then the worker had not claimed it, or has ended it and perhaps told
+/// nobody.
+inline bool Repair::settle(std::size_t index, Handle handle, int status) {
+  const StateWord word = exchange_.slots[handle].load();
+  if (!belongs_to(index, word) || !exchange_.slots.was_in_use(handle)) {
+    if (word.is_final()) exchange_.announce_end(handle, word);
+    return false;
+  }
+  TaskNote* note = exchange_.slots.note(handle);
+  give_back_unpublished(layout_.row(index), note);
+  if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
+    const StateWord again = word.with_requeues(word.requeues() + 1);
+    if ((word.ticket() & posted_bit) != 0) post_again(index, handle, again);
+    else requeue(handle, again);
+    return true;
+  }
+  DeathReport report;
+  report.pid = layout_.row(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
+  report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (note != nullptr) report.label = note->label;
+  if (note != nullptr && note->has_position) report.position = note->first_position;
+  if (note != nullptr && note->items > 0) {
+    lose_item(handle, word, *note, std::move(report));
+  } else {
+    exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
+    lose(handle, word);
+  }
+  return true;
+}
+
+/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new.
+inline void Repair::requeue(Handle handle, StateWord word) {
+  Ring& ring = layout_.ring(RingName::requeued).ring;
+  Slot& slot = exchange_.slots[handle];
+  const bool has_space = !ring.was_full();
+  StateWord seen = slot.load();
+  for (;;) {
+    if (seen.is_final()) return;  // It was cancelled.
+    StateWord wanted = seen.with_requeues(word.requeues()).with_owner(no_worker);
+    wanted = has_space ? wanted.with_phase(Phase::queued).with_ticket(ring.next_position())
+                       : wanted.with_phase(Phase::claimed);
+    if (slot.transition(seen, wanted)) break;
+  }
+  if (has_space) {
+    ring.publish(handle);
+    layout_.wake_one();
+  } else {
+    waiting_.push_back(handle);
+    waiting_count_.store(waiting_.size(), std::memory_order_relaxed);  // relaxed: see had_waiting()
+  }
+}
+
+/// A task for one worker alone goes back to its mailbox, for the worker's next life.
+inline void Repair::post_again(std::size_t index, Handle handle, StateWord word) {
+  Slot& slot = exchange_.slots[handle];
+  StateWord seen = slot.load();
+  while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
+  }
+  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_release);  // read by the next life
+}
+
+/// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
+inline void Repair::lose(Handle handle, StateWord word) {
+  while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::lost))) {
+    if (word.is_final()) return;
+  }
+  exchange_.announce_end(handle, word);
+}
+
+/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere.
+inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
+  auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
+  // It may be ruined.
+  const std::size_t item = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items - 1);
+  report.position = note.first_position + item;
+  note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
+  // The worker may have stored the block of the item, which was given back above.
+  if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
+  header.finished.store(item + 1, std::memory_order_release);  // published again with the slot's word
+  if (item + 1 < note.items) {
+    requeue(handle, word.with_requeues(0));
+    return;
+  }
+  Slot& slot = exchange_.slots[handle];
+  const LockResult lock = slot.mutex.try_lock_reporting();
+  slot.result = ResultHeader{};
+  if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
+  else slot.mutex.unlock();
+  while (!slot.transition(word, word.with_phase(Phase::done))) {
+    if (word.is_final()) return;
+  }
+  exchange_.announce_end(handle, word);
+}
+
+/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
+inline void Repair::give_back_unpublished(Row& row, const TaskNote* note) {
+  const FillingWord filling(row.filling.exchange(0, std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+  if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
+  if (note != nullptr && note->items > 0) {
+    auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
+    const std::uint64_t finished = header.finished.load(std::memory_order_relaxed);  // relaxed: as above
+    if (filling.item() < finished) return;
+    unlink_failure_of(finished, header);
+  }
+  Extent& extent = exchange_.outbox.extent(filling.extent());
+  // relaxed: as above
+  const bool counted = (extent.allocated.load(std::memory_order_relaxed) & FillingWord::count_mask) == filling.count();
+  if (counted) exchange_.outbox.give_back(exchange_.outbox.address(filling.extent()));
+}
+
+/// The dead worker may have linked the failure of an item that it did not finish.
+inline void Repair::unlink_failure_of(std::uint64_t item, ChunkHeader& header) {
+  // relaxed: the dead write nothing any more
+  const auto* at = std::bit_cast<const std::byte*>(header.failures.load(std::memory_order_relaxed));
+  FailureRecord record;
+  if (!exchange_.outbox.holds(at, sizeof record)) return;
+  std::memcpy(&record, at, sizeof record);
+  if (record.item < item) return;
+  header.failures.store(record.next, std::memory_order_relaxed);  // relaxed: published with the slot's word
+}
+
+inline void Repair::requeue_waiting() {
+  if (!had_waiting()) return;
+  const std::lock_guard lock(mutex_);
+  const std::vector<Handle> waiting = std::exchange(waiting_, {});
+  for (const Handle handle : waiting) requeue(handle, exchange_.slots[handle].load());
+  waiting_count_.store(waiting_.size(), std::memory_order_relaxed);  // relaxed: see had_waiting()
+}
+
+inline void Repair::break_all(const std::exception_ptr& reason) {
+  const std::lock_guard lock(mutex_);
+  waiting_.clear();
+  waiting_count_.store(0, std::memory_order_relaxed);  // relaxed: see had_waiting()
+  exchange_.break_all(reason);
+}
+
+inline void Repair::look_for_strays(std::size_t most) {
+  const std::lock_guard lock(mutex_);
+  if (exchange_.reason_of_break()) return;
+  const std::size_t used = exchange_.slots.was_used();
+  for (std::size_t left = std::min(most, used); left > 0; --left) {
+    if (next_stray_ >= used) next_stray_ = 0;
+    const auto handle = static_cast<Handle>(next_stray_++);
+    const StateWord word = exchange_.slots[handle].load();
+    if (!is_stray(handle, word) || exchange_.slots[handle].load().bits() != word.bits()) continue;
+    const bool waited_in_ring = word.phase() == Phase::queued && (word.ticket() & posted_bit) == 0;
+    if (waited_in_ring) requeue(handle, word);
+    else lose(handle, word);
+  }
+}
+
+inline bool Repair::is_stray(Handle handle, StateWord word) {
+  if (word.phase() == Phase::queued) return is_queued_nowhere(handle, word);
+  if (word.phase() == Phase::claimed || word.phase() == Phase::running) return is_run_by_nobody(handle, word);
+  return word.phase() > Phase::lost && exchange_.slots.was_in_use(handle);
+}
+
+/// Under the submit lock no task is between its slot and its ring.
+inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
+  const Cell cell(word.ticket(), handle);
+  const auto is_led_to = [&] {
+    if ((word.ticket() & posted_bit) == 0) {
+      return std::any_of(layout_.rings().begin(), layout_.rings().end(),
+                         [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
+    }
+    for (std::size_t i = 0; i < layout_.workers(); ++i) {
+      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;  // before the word's last look
+    }
+    return false;
+  };
+  if (is_led_to()) return false;
+  const std::lock_guard lock(exchange_.submit_mutex);
+  return exchange_.slots.was_in_use(handle) && exchange_.slots[handle].load().bits() == word.bits() && !is_led_to();
+}
+
+/// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the same:
+/// then it has said neither that it looks for work nor that it sleeps, and has nothing else in hand.
+inline bool Repair::is_run_by_nobody(Handle handle, StateWord word) const {
+  if (word.is_local() || !exchange_.slots.was_in_use(handle)) return false;
+  if (word.owner() == no_worker) return std::find(waiting_.begin(), waiting_.end(), handle) == waiting_.end();
+  if (word.owner() >= layout_.workers()) return true;
+  const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));  // before the word's last look
+  if (current.bits == Cell(word.ticket(), handle).bits) return false;
+  if (layout_.presence.was_idle(word.owner())) return true;
+  return current.bits != 0 && current.handle() != handle && exchange_.slots.contains(current.handle()) &&
+         belongs_to(word.owner(), exchange_.slots[current.handle()].load());
+}
+
+}  // namespace procpool::detail

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <iterator>
+#include <ranges>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/shared_page.hpp"
+
+using procpool::Cancelled;
+using procpool::PoolClosed;
+using procpool::ProcessPool;
+using procpool::WorkerDied;
+using support::eventually;
+using support::OpensAtEnd;
+using support::SharedCount;
+using support::SharedGate;
+
+namespace {
+
+int twice(int x) { return 2 * x; }
+
+int refuse_threes(int x) {
+  if (x % 10 == 3) throw std::out_of_range("item " + std::to_string(x));
+  return x;
+}
+
+/// Numbers without end that tell how many of them were read, and by whom.
+class Source {
+ public:
+  [[nodiscard]] auto items(int end = -1) {
+    return std::views::iota(0) | std::views::transform([this, end](int x) {
+             if (x == end) throw std::underflow_error("the range is broken");
+             read_ = x + 1;
+             readers_.insert(std::this_thread::get_id());
+             return x;
+           });
+  }
+  [[nodiscard]] int read() const { return read_; }
+  [[nodiscard]] const std::set<std::thread::id>& readers() const { return readers_; }
+
+ private:
+  int read_ = 0;
+  std::set<std::thread::id> readers_;
+};
+
+template <class Results>
+std::vector<int> collected(Results&& results) {
+  std::vector<int> all;
+  for (const int result : results) all.push_back(result);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a lazy map gives its results in order") {
+  ProcessPool pool{2};
+  std::vector<int> expected;
+  for (int i = 0; i < 100; ++i) expected.push_back(2 * i);
+  for (const std::size_t chunk : {0, 1, 7, 1000}) {
+    CAPTURE(chunk);
+    CHECK(collected(pool.with({.chunk_size = chunk}).imap(twice, std::views::iota(0, 100))) == expected);
+  }
+}
+
+TEST_CASE("an unordered lazy map gives every result once") {
+  ProcessPool pool{2};
+  std::vector<int> expected;
+  for (int i = 0; i < 100; ++i) expected.push_back(2 * i);
+  for (const std::size_t chunk : {0, 1, 7, 1000}) {
+    CAPTURE(chunk);
+    auto results = collected(pool.with({.chunk_size = chunk}).imap_unordered(twice, std::views::iota(0, 100)));
+    std::sort(results.begin(), results.end());
+    CHECK(results == expected);
+  }
+}
+
+TEST_CASE("an unordered lazy map gives first what finishes first") {
+  const SharedGate gate;
+  ProcessPool pool{2};
+  const OpensAtEnd opens(gate);
+  const auto hold_the_first = [gate = gate.get()](int x) {
+    if (x == 0) gate->pass();
+    return x;
+  };
+  std::vector<int> order;
+  for (const int result : pool.imap_unordered(hold_the_first, std::vector{0, 1, 2, 3})) {
+    order.push_back(result);
+    if (order.size() == 3) gate->open();
+  }
+  REQUIRE(order.size() == 4);
+  CHECK(order.back() == 0);
+}
+
+TEST_CASE("the outcomes of an unordered lazy map say which items they are of") {
+  ProcessPool pool{2};
+  std::set<std::size_t> positions;
+  for (auto&& outcome : pool.imap_unordered_outcomes(refuse_threes, std::views::iota(0, 40))) {
+    positions.insert(outcome.position());
+    REQUIRE(outcome.has_value() == (outcome.position() % 10 != 3));
+    if (outcome) REQUIRE(*outcome == static_cast<int>(outcome.position()));
+  }
+  CHECK(positions.size() == 40);
+}
+
+TEST_CASE("a death in a lazy map is the outcome of its item alone") {
+  ProcessPool pool{2};
+  const auto crash_on_three = [](int x) {
+    if (x == 3) ::raise(SIGKILL);
+    return x;
+  };
+  int deaths = 0;
+  int values = 0;
+  for (auto&& outcome : pool.with({.chunk_size = 5}).imap_unordered_outcomes(crash_on_three, std::views::iota(0, 20))) {
+    if (outcome) {
+      ++values;
+      continue;
+    }
+    ++deaths;
+    CHECK(outcome.position() == 3);
+    CHECK_THROWS_AS(outcome.value(), WorkerDied);
+  }
+  CHECK(deaths == 1);
+  CHECK(values == 19);
+}
+
+TEST_CASE("a lazy map over nothing gives nothing") {
+  ProcessPool pool{2};
+  CHECK(collected(pool.imap(twice, std::vector<int>())).empty());
+  CHECK(collected(pool.imap_unordered(twice, std::vector<int>())).empty());
+}
+
+TEST_CASE("a lazy map goes over several ranges side by side, up to the end of the shortest") {
+  ProcessPool pool{2};
+  CHECK(collected(pool.imap(std::plus<>(), std::vector{1, 2, 3}, std::views::iota(10))) == std::vector{11, 13, 15});
+}
+
+TEST_CASE("a lazy map is an input range") {
+  ProcessPool pool{1};
+  auto results = pool.imap(twice, std::vector{1, 2, 3, 4});
+  STATIC_REQUIRE(std::ranges::input_range<decltype(results)>);
+  std::vector<int> odd_halves;
+  for (const int x : results | std::views::transform([](int doubled) { return doubled / 2; }) |
+                         std::views::filter([](int x) { return x % 2 == 1; })) {
+    odd_halves.push_back(x);
+  }
+  CHECK(odd_halves == std::vector{1, 3});
+}
+
+TEST_CASE("the results of a lazy map can be moved out of it") {
+  ProcessPool pool{2};
+  std::vector<std::unique_ptr<int>> taken;
+  for (auto&& result : pool.imap([](int x) { return std::make_unique<int>(x); }, std::vector{1, 2})) {
+    taken.push_back(std::move(result));
+  }
+  REQUIRE(taken.size() == 2);
+  CHECK(*taken[1] == 2);
+}
+
+TEST_CASE("a lazy map reads no more than it was allowed to beyond its consumer") {
+  ProcessPool pool{2};
+  for (const std::size_t ahead : {1, 3, 10}) {
+    CAPTURE(ahead);
+    Source source;
+    int consumed = 0;
+    auto results = pool.with({.read_ahead = ahead}).imap(twice, source.items());
+    CHECK(source.read() == static_cast<int>(ahead));  // Reading begins at the call.
+    for (const int result : results) {
+      REQUIRE(result == 2 * consumed);
+      REQUIRE(source.read() <= ++consumed + static_cast<int>(ahead));
+      if (consumed == 50) break;
+    }
+  }
+}
+
+TEST_CASE("a chunk of a lazy map is no larger than what may be read ahead") {
+  ProcessPool pool{2};
+  Source source;
+  auto results = pool.with({.chunk_size = 100, .read_ahead = 5}).imap_unordered(twice, source.items());
+  CHECK(source.read() == 5);
+  CHECK(*results.begin() % 2 == 0);
+  CHECK(source.read() <= 6);
+}
+
+TEST_CASE("a lazy map stops reading while its consumer does") {
+  ProcessPool pool{2};
+  Source source;
+  auto results = pool.imap(twice, source.items());
+  auto result = results.begin();
+  pool.wait_idle();
+  const int read = source.read();
+  CHECK(read <= 1 + 4 * 2);  // a few per worker
+  for (int i = 0; i < 20; ++i) ++result;
+  CHECK(*result == 40);
+  CHECK(source.read() > read);
+}
+
+TEST_CASE("a lazy map reads its range on the thread that iterates") {
+  ProcessPool pool{2};
+  Source source;
+  int left = 100;
+  for ([[maybe_unused]] const int result : pool.imap_unordered(twice, source.items())) {
+    if (--left == 0) break;
+  }
+  CHECK(source.readers() == std::set{std::this_thread::get_id()});
+}
+
+TEST_CASE("leaving a lazy map early cancels what has not started") {
+  const SharedGate gate;
+  const SharedCount started;
+  ProcessPool pool{2};
+  const OpensAtEnd opens(gate);
+  const auto wait = [gate = gate.get(), started = started.get()](int x) {
+    ++*started;
+    if (x > 0) gate->pass();
+    return x;
+  };
+  for (const int result : pool.with({.read_ahead = 50}).imap(wait, std::views::iota(0))) {
+    CHECK(result == 0);
+    REQUIRE(gate->is_reached_by(2));
+    break;
+  }
+  gate->open();
+  pool.wait_idle();
+  CHECK(started->load() == 3);
+}
+
+TEST_CASE("a lazy map that nobody iterates does no harm") {
+  ProcessPool pool{2};
+  { auto unread = pool.imap(twice, std::views::iota(0)); }
+  CHECK(pool.submit(twice, 1).get() == 2);
+}
+
+TEST_CASE("a lazy map that failed at an item goes on with the next") {
+  ProcessPool pool{2};
+  for (const std::size_t chunk : {1, 7}) {
+    CAPTURE(chunk);
+    auto results = pool.with({.chunk_size = chunk}).imap(refuse_threes, std::views::iota(0, 6));
+    std::vector<int> good;
+    int failures = 0;
+    for (auto result = results.begin(); result != results.end(); ++result) {
+      try {
+        good.push_back(*result);
+      } catch (const std::out_of_range&) {
+        ++failures;
+      }
+    }
+    CHECK(good == std::vector{0, 1, 2, 4, 5});
+    CHECK(failures == 1);
+  }
+}
+
+TEST_CASE("an exception of the range that a lazy map reads arrives behind the items before it") {
+  ProcessPool pool{2};
+  Source source;
+  auto results = pool.imap(twice, source.items(20));
+  auto result = results.begin();
+  for (int i = 0; i < 19; ++i, ++result) REQUIRE(*result == 2 * i);
+  CHECK(*result == 38);
+  CHECK_THROWS_AS(++result, std::underflow_error);
+  CHECK(result == results.end());
+
+  int seen = 0;
+  const auto count_all = [&] {
+    for ([[maybe_unused]] const int each : pool.imap_unordered(twice, source.items(20))) ++seen;
+  };
+  CHECK_THROWS_AS(count_all(), std::underflow_error);
+  CHECK(seen == 20);
+}
+
+TEST_CASE("a lazy map of a range that throws at once throws when it is read") {
+  ProcessPool pool{2};
+  Source source;
+  auto results = pool.imap(twice, source.items(0));
+  CHECK_THROWS_AS(results.begin(), std::underflow_error);
+}
+
+TEST_CASE("a lazy map keeps a temporary range, and needs nothing of the terms it was made with") {
+  ProcessPool pool{2};
+  const auto make = [&] {
+    std::string label = "a label that is too long for a small string";
+    return pool.with({.label = label}).imap(
+        [](const std::string& text) { return text + std::string(procpool::this_task::label()); },
+        std::vector<std::string>{"one: ", "two: "});
+  };
+  std::vector<std::string> results;
+  for (auto&& result : make()) results.push_back(result);
+  CHECK(results == std::vector<std::string>{"one: a label that is too long for a small string",
+                                            "two: a label that is too long for a small string"});
+}
+
+TEST_CASE("two lazy maps of one pool can be read side by side") {
+  ProcessPool pool{2};
+  auto evens = pool.imap(twice, std::views::iota(0));
+  auto same = pool.imap(refuse_threes, std::views::iota(100));
+  auto even = evens.begin();
+  auto other = same.begin();
+  for (int i = 0; i < 20; ++i, ++even, ++other) {
+    REQUIRE(*even == 2 * i);
+    if (i % 10 != 3) REQUIRE(*other == 100 + i);
+  }
+}
+
+TEST_CASE("a lazy map reports an error once its pool was terminated") {
+  ProcessPool pool{2};
+  auto results = pool.imap(twice, std::views::iota(0));
+  auto result = results.begin();
+  pool.terminate();
+  const auto read_on = [&] {
+    for (int i = 0; i < 100; ++i, ++result) static_cast<void>(*result);
+  };
+  CHECK_THROWS_AS(read_on(), PoolClosed);
+}
+
+TEST_CASE("a lazy map ends with an error when its pool was closed under it") {
+  ProcessPool pool{2};
+  auto results = pool.imap(twice, std::views::iota(0));
+  auto result = results.begin();
+  pool.close();
+  const auto read_on = [&] {
+    for (int i = 0; i < 100; ++i, ++result) REQUIRE(*result == 2 * i);
+  };
+  CHECK_THROWS_AS(read_on(), PoolClosed);
+}
+
+TEST_CASE("the items of a lazy map that were cancelled say so") {
+  const SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens(gate);
+  const auto wait = [gate = gate.get()](int x) {
+    gate->pass();
+    return x;
+  };
+  auto results = pool.with({.read_ahead = 3}).imap(wait, std::views::iota(0, 3));
+  REQUIRE(gate->is_reached_by(1));
+  pool.cancel_pending();
+  gate->open();
+  auto result = results.begin();
+  CHECK(*result == 0);
+  for (int i = 1; i < 3; ++i) {
+    ++result;
+    CHECK_THROWS_AS(*result, Cancelled);
+  }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <procpool/future.hpp>
+
+#include "../../support/catch.hpp"
+#include "../../support/threads_as_workers.hpp"
+
+using procpool::Cancelled;
+using procpool::Future;
+using procpool::UsageError;
+using procpool::when_all;
+using support::LocalValue;
+using support::Workbench;
+using support::WorkerTask;
+
+TEST_CASE("when_all gives the tuple of what it was given, in that order") {
+  Workbench bench;
+  WorkerTask<int> number(bench);
+  WorkerTask<void> nothing(bench);
+  LocalValue<std::unique_ptr<std::string>> text(bench);
+  Future<int> lvalue = number.future();
+  Future<std::tuple<int, std::monostate, std::unique_ptr<std::string>>> all =
+      when_all(lvalue, nothing.future(), text.future());
+  CHECK_FALSE(lvalue.valid());
+  text.set(std::make_unique<std::string>("last"));
+  nothing.start();
+  nothing.finish();
+  CHECK_FALSE(all.is_ready());
+  std::thread worker([&] {
+    number.start();
+    number.finish(4);
+  });
+  const auto [first, second, third] = all.get();
+  worker.join();
+  CHECK(first == 4);
+  CHECK(*third == "last");
+}
+
+TEST_CASE("when_all of a range gives a vector, or nothing of nothings") {
+  Workbench bench;
+  std::vector<Future<int>> futures;
+  std::vector<std::unique_ptr<WorkerTask<int>>> tasks;
+  std::vector<Future<void>> nothings;
+  for (int i = 0; i < 50; ++i) {
+    tasks.push_back(std::make_unique<WorkerTask<int>>(bench));
+    futures.push_back(tasks.back()->future());
+    nothings.push_back(futures.back().then([](int) {}));
+    tasks.push_back(std::make_unique<WorkerTask<int>>(bench));
+    futures.back() = tasks.back()->future();
+  }
+  Future<std::vector<int>> values = when_all(futures);
+  Future<void> ended = when_all(std::move(nothings));
+  for (std::size_t i = tasks.size(); i-- > 0;) {
+    tasks[i]->start();
+    tasks[i]->finish(static_cast<int>(i / 2));
+  }
+  ended.get();
+  const std::vector<int> taken = values.get();
+  REQUIRE(taken.size() == 50);
+  for (std::size_t i = 0; i < taken.size(); ++i) CHECK(taken[i] == static_cast<int>(i));
+}
+
+TEST_CASE("when_all of what has ended is ready, and of no futures is ready and empty") {
+  Workbench bench;
+  WorkerTask<int> task(bench);
+  task.start();
+  task.finish(1);
+  CHECK(when_all(task.future()).is_ready());
+
+  std::vector<Future<int>> none;
+  Future<std::vector<int>> empty = when_all(none);
+  CHECK(empty.is_ready());
+  CHECK(empty.then([](const std::vector<int>& values) { return values.size(); }).get() == 0);
+  CHECK_NOTHROW(when_all(std::vector<Future<void>>()).get());
+}
+
+TEST_CASE("when_all waits for every task and then fails as the first that failed, by position") {
+  Workbench bench;
+  WorkerTask<int> one(bench);
+  WorkerTask<int> two(bench);
+  WorkerTask<int> three(bench);
+  Future<std::tuple<int, int, int>> all = when_all(one.future(), two.future(), three.future());
+  three.start();
+  three.lose(std::range_error("three"));
+  two.start();
+  two.lose(std::runtime_error("two"));
+  CHECK_FALSE(all.is_ready());
+  one.start();
+  one.finish(1);
+  CHECK_THROWS_WITH(all.get(), "two");
+}
+
+TEST_CASE("to cancel when_all is to cancel all that has not begun") {
+  Workbench bench;
+  WorkerTask<int> running(bench);
+  WorkerTask<int> waiting(bench);
+  Future<std::tuple<int, int>> all = when_all(running.future(), waiting.future());
+  running.start();
+  CHECK(all.cancel());
+  CHECK(running.was_asked_to_stop());
+  CHECK_FALSE(waiting.start());
+  running.finish(1);
+  CHECK_THROWS_AS(all.get(), Cancelled);
+}
+
+TEST_CASE("when_all consumes nothing if one of its futures has no result") {
+  Workbench bench;
+  WorkerTask<int> task(bench);
+  std::vector<Future<int>> futures(2);
+  futures[0] = task.future();
+  CHECK_THROWS_AS(when_all(futures), UsageError);
+  CHECK_THROWS_AS(when_all(futures[0], futures[1]), UsageError);
+  CHECK(futures[0].valid());
+}
+
+TEST_CASE("when_all takes futures of several pools, and the first pool may go before the others") {
+  Workbench second;
+  WorkerTask<int> late(second);
+  Future<std::tuple<int, int>> all;
+  {
+    Workbench first;
+    WorkerTask<int> early(first);
+    all = when_all(early.future(), late.future());
+    early.start();
+    early.finish(1);
+  }
+  CHECK_FALSE(all.is_ready());
+  std::thread worker([&] {
+    late.start();
+    late.finish(2);
+  });
+  CHECK(all.get() == std::tuple(1, 2));
+  worker.join();
+}
+
+TEST_CASE("a when_all that was dropped takes its parts with it") {
+  Workbench bench;
+  LocalValue<std::shared_ptr<int>> value(bench);
+  WorkerTask<int> task(bench);
+  auto kept = std::make_shared<int>(1);
+  const std::weak_ptr<int> witness = kept;
+  when_all(value.future(), task.future());
+  value.set(std::move(kept));
+  task.start();
+  task.finish(1);
+  bench.exchange().dispatcher.finish();
+  CHECK(witness.expired());
+}
