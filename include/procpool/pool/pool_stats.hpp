@@ -20,20 +20,20 @@ namespace procpool {
 struct WorkerInfo {
   ::pid_t pid = 0;  ///< 0: not forked yet, or dead and not yet replaced
   std::size_t index = 0;
-  std::uint64_t tasks_done = 0;              ///< by all processes that had this index; may miss one for each death
-  std::string label = {};                    ///< of the task in hand, at most 64 bytes of it; empty: none
-  std::chrono::nanoseconds running_for{0};   ///< the task in hand, to within about 25 ms; zero: none, or just begun
+  std::uint64_t tasks_done = 0;             ///< by all processes that had this index; may miss one for each death
+  std::string label = {};                   ///< of the task in hand, at most 64 bytes of it; empty: none
+  std::chrono::nanoseconds running_for{0};  ///< the task in hand, to within about 25 ms; zero: none, or just begun
 };
 
 /// Counts since the pool was made. A chunk of a map counts as one task.
 struct PoolStats {
   std::uint64_t submitted = 0;
-  std::uint64_t completed = 0;         ///< ended, well or not; cancelled ones too
-  std::uint64_t failed = 0;            ///< of those whose result was not taken yet, and of those dropped: by an exception
-                                       ///< or a death
+  std::uint64_t completed = 0;  ///< ended, well or not; cancelled ones too
+  std::uint64_t failed = 0;     ///< of those whose result was not taken yet, and of those dropped: by an exception
+                                ///< or a death
   std::uint64_t dropped_failures = 0;  ///< failures of tasks whose future was dropped: nobody was told
   std::uint64_t worker_deaths = 0;
-  std::uint64_t queued = 0;            ///< waiting for a worker
+  std::uint64_t queued = 0;  ///< waiting for a worker
   std::uint64_t running = 0;
 };
 
@@ -50,7 +50,7 @@ namespace detail {
     if (born != row.dead.load(std::memory_order_acquire)) {
       info.pid = row.pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
     }
-    info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);       // relaxed: a statistic
+    info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);          // relaxed: a statistic
     const std::uint64_t before = row.current.load(std::memory_order_acquire);  // the label was shown after it
     const std::string label = row.label.was_shown();
     if (before != 0 && before == row.current.load(std::memory_order_acquire)) info.label = label;
@@ -70,7 +70,8 @@ namespace detail {
   for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
     const StateWord word = exchange.slots[handle].load();
     if (word.phase() == Phase::queued) ++stats.queued;
-    if (word.owner() != no_worker && (word.phase() == Phase::claimed || word.phase() == Phase::running)) ++stats.running;
+    if (word.owner() != no_worker && (word.phase() == Phase::claimed || word.phase() == Phase::running))
+      ++stats.running;
     if (word.phase() == Phase::lost) ++stats.failed;
     if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;  // racy
   }

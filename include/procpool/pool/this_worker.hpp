@@ -52,8 +52,8 @@ template <class State>
 State& this_worker::state() {
   const detail::WorkerSelf& self = detail::require_worker("state");
   if (self.state == nullptr || *self.state_type != typeid(State)) {
-    throw UsageError("this_worker::state<" + detail::type_name(typeid(State)) +
-                     ">(): the pool's initializer returns " + detail::type_name(*self.state_type));
+    throw UsageError("this_worker::state<" + detail::type_name(typeid(State)) + ">(): the pool's initializer returns " +
+                     detail::type_name(*self.state_type));
   }
   return *static_cast<State*>(self.state);
 }

@@ -156,7 +156,7 @@ auto Verbs<Self, State>::run_into(const F& f, Reader reader) const {
   const detail::Sender sender = checked(terms(), f, ThisCall::run);
   detail::ChunkSender<ThisCall, Reader> chunks(sender, f, std::move(reader));
   Sink<R> sink;
-  detail::run_map<R>(sender, chunks, sink);
+  detail::run_map(sender, chunks, sink);
   return sink.finish();
 }
 
@@ -179,7 +179,7 @@ auto Verbs<Self, State>::run_async(const F& f, Reader reader) const {
     using Sink = detail::SinkOfValues<R>;
     const detail::Sender sender = checked(terms(), f, ThisCall::run);
     detail::ChunkSender<ThisCall, Reader> chunks(sender, f, std::move(reader));
-    const auto job = std::make_shared<detail::AsyncMapJob<R, Sink>>(sender, chunks.reader().remaining());
+    const auto job = std::make_shared<detail::AsyncMapInto<Sink>>(sender, chunks.remaining());
     return Future<decltype(std::declval<Sink&>().finish())>(job->start(sender, chunks));
   }
 }
@@ -192,10 +192,10 @@ auto Verbs<Self, State>::run_lazily(const F& f, Reader reader) const {
     using R = typename ThisCall::Result;
     static_assert(GivesOutcomes || !std::is_void_v<R>,
                   "procpool: imap() needs a function that returns a value; use for_each() for one that returns void");
-    using ThisSender = detail::ChunkSender<ThisCall, Reader>;
-    using Job = detail::LazyJob<R, ThisSender, InFlight>;
+    using Job = detail::LazyJob<R, InFlight>;
     const detail::Sender sender = checked(terms(), f, ThisCall::run);
-    return LazyResults<R, Job, GivesOutcomes>(std::make_unique<Job>(sender, f, std::move(reader)));
+    return LazyResults<R, Job, GivesOutcomes>(std::make_unique<Job>(
+        sender, std::make_unique<detail::ChunkSender<ThisCall, Reader>>(sender, f, std::move(reader))));
   }
 }
 
@@ -251,21 +251,24 @@ template <class Self, class State>
 template <class F, detail::InputRange... Ranges>
   requires(sizeof...(Ranges) > 0)
 auto Verbs<Self, State>::imap(const F& f, Ranges&&... ranges) const {
-  return run_lazily<false, detail::OldestFirst, std::decay_t<const F&>>(f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
+  return run_lazily<false, detail::OldestFirst, std::decay_t<const F&>>(
+      f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
 }
 
 template <class Self, class State>
 template <class F, detail::InputRange... Ranges>
   requires(sizeof...(Ranges) > 0)
 auto Verbs<Self, State>::imap_unordered(const F& f, Ranges&&... ranges) const {
-  return run_lazily<false, detail::ChunksInFlight, std::decay_t<const F&>>(f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
+  return run_lazily<false, detail::ChunksInFlight, std::decay_t<const F&>>(
+      f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
 }
 
 template <class Self, class State>
 template <class F, detail::InputRange... Ranges>
   requires(sizeof...(Ranges) > 0)
 auto Verbs<Self, State>::imap_unordered_outcomes(const F& f, Ranges&&... ranges) const {
-  return run_lazily<true, detail::ChunksInFlight, std::decay_t<const F&>>(f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
+  return run_lazily<true, detail::ChunksInFlight, std::decay_t<const F&>>(
+      f, detail::ZipReader<Ranges...>(std::forward<Ranges>(ranges)...));
 }
 
 template <class Self, class State>
@@ -277,12 +280,11 @@ T Verbs<Self, State>::map_reduce(const F& f, const Op& op, T init, Ranges&&... r
   using Reader = detail::ZipReader<Ranges...>;
   if constexpr (is_sendable<Reader, Function>() && detail::TaskRequirements<void, Operation, T, T>::check()) {
     using ThisCall = typename Reader::template with_sent<detail::ChunkReduction, T, Operation, Function, State>;
-    const detail::Sender sender =
-        checked<Operation>(checked<Function>(terms(), f, ThisCall::run), op, ThisCall::run);
+    const detail::Sender sender = checked<Operation>(checked<Function>(terms(), f, ThisCall::run), op, ThisCall::run);
     detail::ChunkSender<ThisCall, Reader> chunks(sender, detail::MapAndReduce<Function, Operation>{f, op},
                                                  Reader(std::forward<Ranges>(ranges)...));
     detail::ReductionSink<T, Operation> sink(std::move(init), op);
-    detail::run_map<void>(sender, chunks, sink);
+    detail::run_map(sender, chunks, sink);
     return sink.finish();
   }
 }

@@ -49,9 +49,12 @@ void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
+void* operator new[](std::size_t size) { return ::operator new(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size == 0 ? 1 : size); }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -228,6 +231,16 @@ TEST_CASE("a block with many bytes damaged is refused or read as something else"
     }
     check_damaged(block.bytes(), "damaged in round", round);
   }
+}
+
+TEST_CASE("a count of large elements allocates no more than their bytes justify") {
+  using Large = std::array<std::string, 100>;
+  static_assert(sizeof(Large) == 3200);
+  const std::vector<std::uint64_t> counts(1000, 900);  // of elements, then of the letters of each string
+  InputArchive archive(std::as_bytes(std::span(counts)));
+  allocations = {};
+  CHECK_THROWS_AS(load_as<std::vector<Large>>(archive), SerializationError);
+  CHECK(allocations.bytes < 4 * counts.size() * sizeof(std::uint64_t));
 }
 
 TEST_CASE("bytes that describe a value deeper than the stack are refused") {

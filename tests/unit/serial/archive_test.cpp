@@ -244,6 +244,33 @@ TEST_CASE("a variant without a value is refused by name") {
   CHECK_THROWS_AS(encoding.add(variant), SerializationError);
 }
 
+TEST_CASE("an index that no alternative of a variant has is refused") {
+  for (const std::uint32_t index : {3U, ~0U}) {
+    OutputArchive out;
+    out(index, 1.5, 1.5);
+    InputArchive in(out.bytes());
+    std::variant<int, std::string, double> variant;
+    CHECK_THROWS_AS(in(variant), SerializationError);
+  }
+}
+
+TEST_CASE("a shared object is refused that was not read before, or is of another type") {
+  OutputArchive out;
+  out(1U, 7, 3U, 7);  // the first object, and one that skips the second
+  InputArchive skipping(out.bytes());
+  std::shared_ptr<int> first, second;
+  skipping(first);
+  CHECK(*first == 7);
+  CHECK_THROWS_AS(skipping(second), SerializationError);
+
+  OutputArchive same;
+  same(1U, 7, 1U);
+  InputArchive confusing(same.bytes());
+  std::shared_ptr<float> other;
+  confusing(first);
+  CHECK_THROWS_AS(confusing(other), SerializationError);
+}
+
 TEST_CASE("what a load of the user's throws passes through") {
   CHECK_THROWS_AS(round_trip(Thrower()), std::out_of_range);
 }

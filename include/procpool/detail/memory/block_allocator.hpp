@@ -52,8 +52,8 @@ class BlockAllocator {
 
   std::mutex mutex_;
   Region region_;
-  std::size_t untouched_ = 0;                        // offset behind which no run was ever handed out
-  std::map<std::size_t, std::size_t> free_runs_;     // offset → bytes, no two adjacent
+  std::size_t untouched_ = 0;                     // offset behind which no run was ever handed out
+  std::map<std::size_t, std::size_t> free_runs_;  // offset → bytes, no two adjacent
   std::vector<std::byte*> free_blocks_[classes];
 };
 

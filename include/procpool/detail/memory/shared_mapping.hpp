@@ -12,11 +12,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <boost/interprocess/exceptions.hpp>
-#include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <string>
 #include <system_error>
+
+#include <boost/interprocess/exceptions.hpp>
+#include <boost/interprocess/mapped_region.hpp>
 
 #include <procpool/detail/os/unique_fd.hpp>
 #include <procpool/error/pool_errors.hpp>

@@ -9,35 +9,36 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace procpool::detail {
 
 class DescriptorRegistry {
  public:
+  using Lock = std::unique_lock<std::mutex>;
+
   static DescriptorRegistry& instance() {
     static DescriptorRegistry registry;
     return registry;
   }
 
-  void add(int fd) {
-    const std::lock_guard lock(mutex_);
-    descriptors_.push_back(fd);
-  }
-  void remove(int fd) {
-    const std::lock_guard lock(mutex_);
-    std::erase(descriptors_, fd);
-  }
+  /// Held while descriptors are made and while a zygote is forked, so that the child finds the list whole.
+  [[nodiscard]] Lock lock() { return Lock(mutex_); }
 
-  /// Held across a fork, so that the child finds the list whole.
-  [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
+  /// Only under the lock.
+  void add(int fd) { descriptors_.push_back(fd); }
+  void remove(int fd) { std::erase(descriptors_, fd); }
 
-  /// In a child forked under the lock: closes what was registered, but for `kept`.
-  void close_all_but(int kept) const noexcept {
+  /// In a child forked under the lock, which is taken: closes what was registered but for `kept`, and begins anew.
+  void close_all_but(std::initializer_list<int> kept, Lock lock) noexcept {
     for (const int fd : descriptors_) {
-      if (fd != kept) ::close(fd);
+      if (std::find(kept.begin(), kept.end(), fd) == kept.end()) ::close(fd);
     }
+    descriptors_.clear();
+    lock.unlock();
   }
 
  private:
@@ -45,13 +46,42 @@ class DescriptorRegistry {
   std::vector<int> descriptors_;
 };
 
-/// Registers a descriptor for its own lifetime.
+/// A descriptor that closes itself, and is registered for as long as it is open.
+class RegisteredFd {
+ public:
+  RegisteredFd(const DescriptorRegistry::Lock& /*held*/, int fd) : fd_(fd) { DescriptorRegistry::instance().add(fd_); }
+  RegisteredFd(RegisteredFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  RegisteredFd& operator=(RegisteredFd&&) = delete;
+  ~RegisteredFd() { reset(); }
+
+  void reset() noexcept {
+    if (fd_ < 0) return;
+    const DescriptorRegistry::Lock lock = DescriptorRegistry::instance().lock();
+    DescriptorRegistry::instance().remove(fd_);
+    ::close(std::exchange(fd_, -1));
+  }
+
+  /// Leaves the descriptor open, in a child whose registry has begun anew.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// Registers a descriptor of somebody else's for its own lifetime, which ends before the descriptor is closed.
 class RegisteredDescriptor {
  public:
-  explicit RegisteredDescriptor(int fd) : fd_(fd) { DescriptorRegistry::instance().add(fd_); }
+  explicit RegisteredDescriptor(int fd) : fd_(fd) {
+    const DescriptorRegistry::Lock lock = DescriptorRegistry::instance().lock();
+    DescriptorRegistry::instance().add(fd_);
+  }
   RegisteredDescriptor(const RegisteredDescriptor&) = delete;
   RegisteredDescriptor& operator=(const RegisteredDescriptor&) = delete;
-  ~RegisteredDescriptor() { DescriptorRegistry::instance().remove(fd_); }
+  ~RegisteredDescriptor() {
+    const DescriptorRegistry::Lock lock = DescriptorRegistry::instance().lock();
+    DescriptorRegistry::instance().remove(fd_);
+  }
 
  private:
   int fd_;

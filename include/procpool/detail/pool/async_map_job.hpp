@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include <procpool/detail/pool/map_job.hpp>
@@ -16,35 +18,18 @@
 namespace procpool::detail {
 
 /// Lives until its last chunk was collected; then it ends the task that the caller's future waits for.
-template <class R, class Sink>
-class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob<R, Sink>> {
+class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
  public:
-  AsyncMapJob(const Sender& terms, std::size_t total)
-      : exchange_(terms.core->exchange()), progress_(terms, total), task_(begin_local_task(exchange_)) {
-    sink_.expect(total);
-  }
+  AsyncMapJob(const AsyncMapJob&) = delete;
+  AsyncMapJob& operator=(const AsyncMapJob&) = delete;
 
   /// Sends everything; waits while the queue is full. The handle of the task that ends with the last item.
-  template <class ThisSender>
-  [[nodiscard]] ResultHandle start(const Sender& terms, ThisSender& sender) {
-    ResultHandle result = std::move(task_);
-    handle_ = result.handle();
-    try {
-      const std::size_t total = sender.reader().remaining();
-      const std::size_t share = total == Chunker::unknown ? 1 : std::max<std::size_t>(1, total / (terms.core->workers() * 8));
-      while (!sender.is_done()) {
-        SentChunk chunk = *sender.send(terms.chunk_size != 0 ? terms.chunk_size : share, true);
-        // relaxed: the dispatch thread counts down what was counted up before it could know of the chunk
-        left_.fetch_add(1, std::memory_order_relaxed);
-        collect_when_ended(std::move(chunk));
-      }
-    } catch (...) {
-      fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
-      throw;
-    }
-    finish_one();  // The one that stands for the sending.
-    return result;
-  }
+  [[nodiscard]] ResultHandle start(const Sender& terms, ChunkSource& source, ChunkSink& sink);
+
+ protected:
+  AsyncMapJob(const Sender& terms, std::size_t total)
+      : exchange_(terms.core->exchange()), progress_(terms, total), task_(begin_local_task(exchange_)) {}
+  ~AsyncMapJob() = default;
 
  private:
   class Collect final : public Continuation {
@@ -58,48 +43,94 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob<R, Sink>> {
     SentChunk chunk_;
   };
 
-  void collect_when_ended(SentChunk chunk) {
-    const Handle handle = chunk.handle.handle();
-    std::unique_ptr<Continuation> collect = std::make_unique<Collect>(this->shared_from_this(), std::move(chunk));
-    if (exchange_.dispatcher.after(handle, collect)) return;
-    throw PoolClosed("the pool is being destroyed; it takes no more tasks");
-  }
+  /// The value of the whole; throws the first failure of an item.
+  [[nodiscard]] virtual std::shared_ptr<void> finish() = 0;
 
-  void collect(SentChunk chunk) noexcept {
-    const std::size_t items = chunk.items;
-    try {
-      collect_chunk<R>(std::move(chunk), sink_);
-      progress_.add(items);
-    } catch (...) {  // No memory for the results, or the user's callback threw.
-      if (!failure_) failure_ = std::current_exception();
-    }
-    finish_one();
-  }
-
-  void finish_one() noexcept {
-    // (1) acq_rel-rmw, pairs with (1): the last one sees what the others collected.
-    if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    try {
-      progress_.finish();
-      if (failure_) std::rethrow_exception(failure_);
-      if constexpr (std::is_void_v<decltype(sink_.finish())>) {
-        sink_.finish();
-        end_local_task(exchange_, handle_, nullptr);
-      } else {
-        end_local_task(exchange_, handle_, std::make_shared<decltype(sink_.finish())>(sink_.finish()));
-      }
-    } catch (...) {
-      fail_local_task(exchange_, handle_, std::current_exception());
-    }
-  }
+  void collect_when_ended(SentChunk chunk);
+  void collect(SentChunk chunk) noexcept;
+  void finish_one() noexcept;
 
   Exchange& exchange_;
   ProgressReports progress_;
   ResultHandle task_;
   Handle handle_ = 0;
-  Sink sink_;
-  std::exception_ptr failure_;          // the dispatch thread's alone until the end
-  std::atomic<std::size_t> left_{1};    // chunks not yet collected, and one for the sending
+  ChunkSink* sink_ = nullptr;
+  std::exception_ptr failure_;        // the dispatch thread's alone until the end
+  std::atomic<std::size_t> left_{1};  // chunks not yet collected, and one for the sending
 };
+
+template <class Sink>
+class AsyncMapInto final : public AsyncMapJob {
+ public:
+  AsyncMapInto(const Sender& terms, std::size_t total) : AsyncMapJob(terms, total) { sink_.expect(total); }
+  [[nodiscard]] ResultHandle start(const Sender& terms, ChunkSource& source) {
+    return AsyncMapJob::start(terms, source, sink_);
+  }
+
+ private:
+  std::shared_ptr<void> finish() override {
+    using Value = decltype(sink_.finish());
+    if constexpr (std::is_void_v<Value>) {
+      sink_.finish();
+      return nullptr;
+    } else {
+      return std::make_shared<Value>(sink_.finish());
+    }
+  }
+
+  Sink sink_;
+};
+
+inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
+  ResultHandle result = std::move(task_);
+  handle_ = result.handle();
+  sink_ = &sink;
+  try {
+    const std::size_t total = source.remaining();
+    const std::size_t share =
+        total == Chunker::unknown ? 1 : std::max<std::size_t>(1, total / (terms.core->workers() * 8));
+    while (!source.is_done()) {
+      SentChunk chunk = *source.send(terms.chunk_size != 0 ? terms.chunk_size : share, true);
+      // relaxed: the dispatch thread counts down what was counted up before it could know of the chunk
+      left_.fetch_add(1, std::memory_order_relaxed);
+      collect_when_ended(std::move(chunk));
+    }
+  } catch (...) {
+    fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
+    throw;
+  }
+  finish_one();  // The one that stands for the sending.
+  return result;
+}
+
+inline void AsyncMapJob::collect_when_ended(SentChunk chunk) {
+  const Handle handle = chunk.handle.handle();
+  std::unique_ptr<Continuation> collect = std::make_unique<Collect>(shared_from_this(), std::move(chunk));
+  if (exchange_.dispatcher.after(handle, collect)) return;
+  throw PoolClosed("the pool is being destroyed; it takes no more tasks");
+}
+
+inline void AsyncMapJob::collect(SentChunk chunk) noexcept {
+  const std::size_t items = chunk.items;
+  try {
+    collect_chunk(std::move(chunk), *sink_);
+    progress_.add(items);
+  } catch (...) {  // No memory for the results, or the user's callback threw.
+    if (!failure_) failure_ = std::current_exception();
+  }
+  finish_one();
+}
+
+inline void AsyncMapJob::finish_one() noexcept {
+  // (1) acq_rel-rmw, pairs with (1): the last one sees what the others collected.
+  if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  try {
+    progress_.finish();
+    if (failure_) std::rethrow_exception(failure_);
+    end_local_task(exchange_, handle_, finish());
+  } catch (...) {
+    fail_local_task(exchange_, handle_, std::current_exception());
+  }
+}
 
 }  // namespace procpool::detail

@@ -34,7 +34,7 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   for (std::size_t worker = 0; worker < tasks.size(); ++worker) {
     try {
       if constexpr (std::is_void_v<R>) take_result<R>(std::move(tasks[worker]));
-      else sink.put(worker, take_result<R>(std::move(tasks[worker])));
+      else sink.place(worker, take_result<R>(std::move(tasks[worker])));
     } catch (...) {
       sink.fail(worker, std::current_exception());
     }

@@ -7,48 +7,76 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <span>
 #include <utility>
 
-#include <procpool/detail/pool/chunk_sender.hpp>
+#include <procpool/detail/pool/chunk_source.hpp>
+#include <procpool/detail/task/chunk_call.hpp>
+#include <procpool/detail/task/result_codec.hpp>
 
 namespace procpool::detail {
 
-/// Calls on `sink`: `put_array(position, values, count)` for results that are copied by memcpy, `put(position, value)`
-/// for others, `put_voids(position, count)` for those of a void function, `fail(position, exception)` for items without a result (perhaps after a put), and, if it
-/// has that, `put_chunk(chunk, result)` for the result of the chunk itself. Gives the chunk's slot and
-/// blocks back. Returns the time that its items took.
-template <class R, class Sink>
-std::chrono::nanoseconds collect_chunk(SentChunk chunk, Sink& sink) {
+/// The items of a chunk that were finished, well or not, and where their results lie.
+struct FinishedItems {
+  std::size_t position;  // of the first, in the map
+  std::size_t count;
+  const std::byte* results;  // behind the ChunkHeader
+  const Exchange& exchange;
+};
+
+/// What becomes of the results of a map. For each chunk in turn: put(), put_chunk(), fail() for every item that has no
+/// result, whatever was put for it.
+class ChunkSink {
+ public:
+  /// `items` will come in all; Chunker::unknown if that is not known.
+  virtual void expect(std::size_t items) { static_cast<void>(items); }
+  virtual void put(const FinishedItems& items) = 0;
+  /// The result of the chunk itself, of a reduction.
+  virtual void put_chunk(const SentChunk& chunk, const RawResult& result) {
+    static_cast<void>(chunk);
+    static_cast<void>(result);
+  }
+  virtual void fail(std::size_t position, const std::exception_ptr& failure) = 0;
+
+ protected:
+  ~ChunkSink() = default;
+};
+
+/// Calls `take(position, value)` for each result that is there and can be decoded, and `sink.fail` for what cannot.
+template <class R, class Take>
+void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
+  for (std::size_t i = 0; i < items.count; ++i) {
+    if constexpr (chunk_results_of<R> == ChunkResults::dense) {
+      take(items.position + i, load_flat<R>(items.results + i * sizeof(R)));
+    } else {
+      ItemBlock block;
+      std::memcpy(&block, items.results + i * sizeof block, sizeof block);
+      const auto* bytes = std::bit_cast<const std::byte*>(block.address);
+      if (bytes == nullptr || !items.exchange.outbox.holds(bytes, block.size)) continue;  // It failed.
+      try {
+        take(items.position + i, decode_value<R>({bytes, static_cast<std::size_t>(block.size)}));
+      } catch (...) {
+        sink.fail(items.position + i, std::current_exception());
+      }
+    }
+  }
+}
+
+/// Gives the chunk's results to `sink`, and its slot and blocks back. Returns the time that its items took.
+inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) {
   ResultHandle& handle = chunk.handle;
   Exchange& exchange = handle.exchange();
   const TaskNote& note = *exchange.slots.note(handle.handle());
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
-  const std::byte* results = note.results.data() + sizeof(ChunkHeader);
   const RawResult raw = handle.read();
   const GiveBack at_the_end(handle, raw);
 
   const auto finished =
       std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);  // It may have been ruined.
-  if constexpr (std::is_void_v<R>) {
-    sink.put_voids(chunk.first, finished);
-  } else if constexpr (chunk_results_of<R> == ChunkResults::dense) {
-    sink.put_array(chunk.first, results, finished);
-  } else if constexpr (chunk_results_of<R> == ChunkResults::blocks) {
-    for (std::size_t i = 0; i < finished; ++i) {
-      ItemBlock block;
-      std::memcpy(&block, results + i * sizeof block, sizeof block);
-      const auto* bytes = std::bit_cast<const std::byte*>(block.address);
-      if (bytes == nullptr || !exchange.outbox.holds(bytes, block.size)) continue;  // It failed: see below.
-      try {
-        sink.put(chunk.first + i, decode_value<R>({bytes, static_cast<std::size_t>(block.size)}));
-      } catch (...) {
-        sink.fail(chunk.first + i, std::current_exception());
-      }
-    }
-  }
-  if constexpr (requires { sink.put_chunk(chunk, raw); }) sink.put_chunk(chunk, raw);
+  sink.put({chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange});
+  sink.put_chunk(chunk, raw);
   exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte* block) {
     if (record.item >= finished) return;
     const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));

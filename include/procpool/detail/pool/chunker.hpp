@@ -21,6 +21,10 @@ namespace procpool::detail {
 ///          shrink towards the end down to single items, and all workers finish together, even if the last items take
 ///          far longer than the first.
 ///
+/// A chunk of the next size is found only when others have come back, so few are under way: one at work and two waiting
+/// for each worker. What is not going to change any more is sent at once, for waiting for each chunk costs more than a
+/// short one takes.
+///
 /// Reads no clock and knows no tasks: whoever sends the chunks reports what it measured. For one thread at a time.
 class Chunker {
  public:
@@ -38,6 +42,9 @@ class Chunker {
   /// chunk holds yet; 0 if none remain. The caller may put fewer into it, for example because they are large.
   [[nodiscard]] std::size_t next_size(std::size_t remaining = unknown) const noexcept;
 
+  /// How many chunks should be under way at most: sent, and not known to be done.
+  [[nodiscard]] std::size_t window(std::size_t remaining = unknown) const noexcept;
+
   /// A chunk of `items` kept its worker busy for `elapsed`. Chunks may be reported in any order, or never.
   void record(std::size_t items, std::chrono::nanoseconds elapsed) noexcept;
 
@@ -45,7 +52,9 @@ class Chunker {
   static constexpr std::size_t growth = 8;
   static constexpr std::size_t largest_size = std::size_t{1} << 20;
 
-  [[nodiscard]] double items_of_target_time() const noexcept;
+  [[nodiscard]] bool is_at_end(std::size_t remaining) const noexcept;
+  [[nodiscard]] std::size_t share_of(std::size_t remaining) const noexcept { return remaining / (2 * workers_); }
+  [[nodiscard]] std::size_t size_by_times() const noexcept;
 
   std::size_t workers_;
   std::size_t fixed_size_;
@@ -56,10 +65,12 @@ class Chunker {
 
 inline std::size_t Chunker::next_size(std::size_t remaining) const noexcept {
   if (fixed_size_ != 0) return std::min(fixed_size_, remaining);
-  std::size_t size = std::min(largest_size, std::max<std::size_t>(1, growth * proven_size_));
-  size = static_cast<std::size_t>(std::min(static_cast<double>(size), items_of_target_time()));
-  if (remaining != unknown) size = std::min(size, remaining / (2 * workers_));
+  const std::size_t size = is_at_end(remaining) ? share_of(remaining) : size_by_times();
   return std::clamp<std::size_t>(size, std::min<std::size_t>(1, remaining), remaining);
+}
+
+inline std::size_t Chunker::window(std::size_t remaining) const noexcept {
+  return workers_ * (fixed_size_ != 0 || is_at_end(remaining) ? 64 : 3);
 }
 
 inline void Chunker::record(std::size_t items, std::chrono::nanoseconds elapsed) noexcept {
@@ -68,9 +79,15 @@ inline void Chunker::record(std::size_t items, std::chrono::nanoseconds elapsed)
   recent_time_ = recent_time_ / 2 + static_cast<double>(elapsed.count());
 }
 
-inline double Chunker::items_of_target_time() const noexcept {
-  if (recent_time_ <= 0) return static_cast<double>(largest_size);
-  return static_cast<double>(target_time.count()) * recent_items_ / recent_time_;
+inline bool Chunker::is_at_end(std::size_t remaining) const noexcept {
+  return remaining != unknown && share_of(remaining) <= size_by_times();
+}
+
+inline std::size_t Chunker::size_by_times() const noexcept {
+  const std::size_t size = std::min(largest_size, std::max<std::size_t>(1, growth * proven_size_));
+  if (recent_time_ <= 0) return size;
+  const double items = static_cast<double>(target_time.count()) * recent_items_ / recent_time_;
+  return static_cast<std::size_t>(std::min(static_cast<double>(size), items));
 }
 
 }  // namespace procpool::detail

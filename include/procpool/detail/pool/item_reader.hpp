@@ -87,8 +87,9 @@ class ZipReader {
     if constexpr (sizeof...(Ranges) == 1) {
       using Range = std::tuple_element_t<0, std::tuple<std::remove_reference_t<Ranges>...>>;
       using Item = item_of<Range>;
-      return std::contiguous_iterator<iterator_of<Range>> && std::sized_sentinel_for<sentinel_of<Range>, iterator_of<Range>> &&
-             is_flat_value<Item> && !std::is_array_v<Item>;
+      return std::contiguous_iterator<iterator_of<Range>> &&
+             std::sized_sentinel_for<sentinel_of<Range>, iterator_of<Range>> && is_flat_value<Item> &&
+             !std::is_array_v<Item>;
     } else {
       return false;
     }

@@ -8,48 +8,15 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include <procpool/detail/pool/map_job.hpp>
+#include <procpool/detail/pool/map_sinks.hpp>
 
 namespace procpool::detail {
-
-/// The outcomes of one chunk, in order of their positions.
-template <class R>
-class ChunkOutcomes {
- public:
-  void start(const SentChunk& chunk) {
-    first_ = chunk.first;
-    next_ = 0;
-    outcomes_.clear();
-    outcomes_.resize(chunk.items);
-  }
-  [[nodiscard]] bool is_empty() const noexcept { return next_ == outcomes_.size(); }
-  [[nodiscard]] Outcome<R> take() { return std::move(*outcomes_[next_++]); }
-
-  void put_array(std::size_t position, const std::byte* values, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) put(position + i, load_flat<R>(values + i * sizeof(R)));
-  }
-  void put_voids(std::size_t position, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) place(position + i).emplace(Outcome<R>(position + i));
-  }
-  template <class V>
-  void put(std::size_t position, V&& value) {
-    place(position).emplace(Outcome<R>(std::forward<V>(value), position));
-  }
-  void fail(std::size_t position, const std::exception_ptr& failure) {
-    place(position).emplace(Outcome<R>::failure(failure, position));
-  }
-
- private:
-  std::optional<Outcome<R>>& place(std::size_t position) { return outcomes_[position - first_]; }
-
-  std::size_t first_ = 0;
-  std::size_t next_ = 0;
-  std::vector<std::optional<Outcome<R>>> outcomes_;
-};
 
 /// The chunks under way, of which the oldest is next.
 class OldestFirst {
@@ -75,23 +42,20 @@ class OldestFirst {
 };
 
 /// `InFlight` is OldestFirst, or ChunksInFlight for the order in which chunks end.
-template <class R, class ThisSender, class InFlight>
+template <class R, class InFlight>
 class LazyJob {
  public:
-  template <class F, class Reader>
-  LazyJob(const Sender& terms, const F& function, Reader reader)
-      : sender_(terms, function, std::move(reader)),
-        spin_(terms.core->exchange().spin),
+  LazyJob(const Sender& terms, std::unique_ptr<ChunkSource> source)
+      : source_(std::move(source)), spin_(terms.core->exchange().spin),
         chunk_size_(std::max<std::size_t>(terms.chunk_size, 1)),
         read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : chunk_size_ * terms.core->workers() * 4),
-        progress_(terms, sender_.reader().remaining()),
-        in_flight_(terms.core->exchange().hub) {
+        progress_(terms, source_->remaining()), in_flight_(terms.core->exchange().hub) {
     send_ahead();
   }
 
   /// The next outcome; empty at the end. Rethrows, after the items before it, what the range threw.
   [[nodiscard]] std::optional<Outcome<R>> next() {
-    if (collected_.is_empty()) {
+    if (taken_ == collected_items_) {
       if (in_flight_.size() == 0) send_ahead();
       if (in_flight_.size() == 0) {
         if (failure_of_range_) std::rethrow_exception(std::exchange(failure_of_range_, nullptr));
@@ -99,10 +63,12 @@ class LazyJob {
         return std::nullopt;
       }
       SentChunk chunk = in_flight_.next(spin_);
-      collected_.start(chunk);
-      collect_chunk<R>(std::move(chunk), collected_);
+      collected_items_ = chunk.items;
+      taken_ = 0;
+      collected_.emplace(chunk.first);
+      collect_chunk(std::move(chunk), *collected_);
     }
-    Outcome<R> outcome = collected_.take();
+    Outcome<R> outcome = collected_->take(taken_++);
     ++consumed_;
     progress_.add(1);
     send_ahead();
@@ -112,11 +78,11 @@ class LazyJob {
  private:
   void send_ahead() {
     try {
-      while (!is_exhausted_ && !(is_exhausted_ = sender_.is_done())) {
-        const std::size_t ahead = sender_.position() - consumed_;
+      while (!is_exhausted_ && !(is_exhausted_ = source_->is_done())) {
+        const std::size_t ahead = source_->position() - consumed_;
         if (ahead >= read_ahead_) return;
         // With something under way there is no need to wait for a place in the queue.
-        auto chunk = sender_.send(std::min(chunk_size_, read_ahead_ - ahead), in_flight_.size() == 0);
+        auto chunk = source_->send(std::min(chunk_size_, read_ahead_ - ahead), in_flight_.size() == 0);
         if (!chunk) return;
         in_flight_.add(std::move(*chunk));
       }
@@ -126,14 +92,16 @@ class LazyJob {
     }
   }
 
-  ThisSender sender_;
+  std::unique_ptr<ChunkSource> source_;
   std::chrono::nanoseconds spin_;
   std::size_t chunk_size_;
   std::size_t read_ahead_;
   std::size_t consumed_ = 0;
   ProgressReports progress_;
   InFlight in_flight_;
-  ChunkOutcomes<R> collected_;
+  std::optional<OutcomesOf<R>> collected_;  // of the chunk that ended last
+  std::size_t collected_items_ = 0;
+  std::size_t taken_ = 0;
   bool is_exhausted_ = false;
   std::exception_ptr failure_of_range_;
 };

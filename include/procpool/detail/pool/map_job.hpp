@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <procpool/detail/pool/chunk_collector.hpp>
-#include <procpool/detail/pool/map_sinks.hpp>
+#include <procpool/detail/pool/chunker.hpp>
 #include <procpool/detail/task/wait_set.hpp>
 
 namespace procpool::detail {
@@ -84,25 +84,22 @@ class ChunksInFlight {
   WaitSet ended_;  // destroyed first: it forgets the handles before they go
 };
 
-/// Sends everything `sender` reads, and collects it into `sink`. Every item is finished when it returns.
-template <class R, class ThisSender, class Sink>
-void run_map(const Sender& terms, ThisSender& sender, Sink& sink) {
-  const std::size_t total = sender.reader().remaining();
-  const std::size_t workers = terms.core->workers();
-  Chunker chunker(static_cast<int>(workers), terms.chunk_size);
+/// Sends everything that `source` reads, and collects it into `sink`. Every item is finished when it returns.
+inline void run_map(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
+  const std::size_t total = source.remaining();
+  Chunker chunker(static_cast<int>(terms.core->workers()), terms.chunk_size);
   ProgressReports progress(terms, total);
   ChunksInFlight in_flight(terms.core->exchange().hub);
-  const std::size_t window = workers * 3;  // one at work, two waiting
   sink.expect(total);
-  while (!sender.is_done() || in_flight.size() > 0) {
-    while (!sender.is_done() && in_flight.size() < window) {
-      std::optional<SentChunk> chunk = sender.send(chunker.next_size(sender.reader().remaining()), in_flight.size() == 0);
+  while (!source.is_done() || in_flight.size() > 0) {
+    while (!source.is_done() && in_flight.size() < chunker.window(source.remaining())) {
+      std::optional<SentChunk> chunk = source.send(chunker.next_size(source.remaining()), in_flight.size() == 0);
       if (!chunk) break;  // The queue is full of others' tasks: collect first.
       in_flight.add(std::move(*chunk));
     }
     SentChunk ended = in_flight.next(terms.core->exchange().spin);
     const std::size_t items = ended.items;
-    chunker.record(items, collect_chunk<R>(std::move(ended), sink));
+    chunker.record(items, collect_chunk(std::move(ended), sink));
     progress.add(items);
   }
   progress.finish();

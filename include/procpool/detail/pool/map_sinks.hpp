@@ -12,16 +12,17 @@
 #include <utility>
 #include <vector>
 
-#include <procpool/future/outcome.hpp>
+#include <procpool/detail/pool/chunk_collector.hpp>
 #include <procpool/detail/pool/chunker.hpp>
+#include <procpool/future/outcome.hpp>
 #include <procpool/serial/flat.hpp>
 
 namespace procpool::detail {
 
 /// Keeps the failure with the lowest position.
-class FirstFailure {
+class FirstFailure : public ChunkSink {
  public:
-  void fail(std::size_t position, const std::exception_ptr& failure) noexcept {
+  void fail(std::size_t position, const std::exception_ptr& failure) override {
     if (failure_ && position_ <= position) return;
     position_ = position;
     failure_ = failure;
@@ -29,7 +30,9 @@ class FirstFailure {
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }
-  [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
+
+ protected:
+  ~FirstFailure() = default;
 
  private:
   std::size_t position_ = 0;
@@ -37,13 +40,9 @@ class FirstFailure {
 };
 
 /// For void functions, and values that nobody wants.
-class NoValues : public FirstFailure {
+class NoValues final : public FirstFailure {
  public:
-  void expect(std::size_t) noexcept {}
-  void put_voids(std::size_t, std::size_t) noexcept {}
-  void put_array(std::size_t, const std::byte*, std::size_t) noexcept {}
-  template <class V>
-  void put(std::size_t, V&&) noexcept {}
+  void put(const FinishedItems&) override {}
   void finish() const { rethrow(); }
 };
 template <class>
@@ -51,15 +50,14 @@ using SinkOfNothing = NoValues;
 
 /// Values that are copied straight to their final place.
 template <class R>
-class ArrayOfValues : public FirstFailure {
+class ArrayOfValues final : public FirstFailure {
  public:
-  /// `items` are expected in all; Chunker::unknown if that is not known.
-  void expect(std::size_t items) {
+  void expect(std::size_t items) override {
     if (items != Chunker::unknown) values_.resize(items);
   }
-  void put_array(std::size_t position, const std::byte* values, std::size_t count) {
-    if (values_.size() < position + count) values_.resize(position + count);
-    if (count > 0) std::memcpy(values_.data() + position, values, count * sizeof(R));
+  void put(const FinishedItems& items) override {
+    if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
+    if (items.count > 0) std::memcpy(values_.data() + items.position, items.results, items.count * sizeof(R));
   }
   [[nodiscard]] std::vector<R> finish() {
     rethrow();
@@ -72,20 +70,20 @@ class ArrayOfValues : public FirstFailure {
 
 /// Values of any other type: they need not be default-constructible, and std::vector<bool> has no places to copy to.
 template <class R>
-class OptionalValues : public FirstFailure {
+class OptionalValues final : public FirstFailure {
  public:
-  void expect(std::size_t items) {
+  void expect(std::size_t items) override {
     if (items != Chunker::unknown) values_.resize(items);
   }
-  void put_array(std::size_t position, const std::byte* values, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) put(position + i, load_flat<R>(values + i * sizeof(R)));
+  void put(const FinishedItems& items) override {
+    for_each_result<R>(items, *this, [this](std::size_t position, R&& value) { place(position, std::move(value)); });
   }
-  void put(std::size_t position, R&& value) {
+  void place(std::size_t position, R&& value) {
     if (values_.size() <= position) values_.resize(position + 1);
     values_[position].emplace(std::move(value));
   }
   [[nodiscard]] std::vector<R> finish() {
-    rethrow();
+    this->rethrow();
     std::vector<R> result;
     result.reserve(values_.size());
     for (std::optional<R>& value : values_) result.push_back(std::move(*value));
@@ -111,24 +109,29 @@ using SinkOfValues = typename SinkForValues<R>::type;
 
 /// A value or an exception for each item.
 template <class R>
-class OutcomesOf {
+class OutcomesOf final : public ChunkSink {
  public:
-  void expect(std::size_t items) {
+  /// `first` is the position of the first item that will come.
+  explicit OutcomesOf(std::size_t first = 0) noexcept : first_(first) {}
+
+  void expect(std::size_t items) override {
     if (items != Chunker::unknown) outcomes_.resize(items);
   }
-  void put_array(std::size_t position, const std::byte* values, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) put(position + i, load_flat<R>(values + i * sizeof(R)));
+  void put(const FinishedItems& items) override {
+    if constexpr (std::is_void_v<R>) {
+      for (std::size_t i = 0; i < items.count; ++i) place(items.position + i).emplace(items.position + i);
+    } else {
+      for_each_result<R>(items, *this, [this](std::size_t position, R&& value) {
+        place(position).emplace(std::move(value), position);
+      });
+    }
   }
-  void put_voids(std::size_t position, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) place(position + i).emplace(Outcome<R>(position + i));
-  }
-  template <class V>
-  void put(std::size_t position, V&& value) {
-    place(position).emplace(Outcome<R>(std::forward<V>(value), position));
-  }
-  void fail(std::size_t position, const std::exception_ptr& failure) {
+  void fail(std::size_t position, const std::exception_ptr& failure) override {
     place(position).emplace(Outcome<R>::failure(failure, position));
   }
+
+  /// The outcome of the `i`th item from the first. Once.
+  [[nodiscard]] Outcome<R> take(std::size_t i) { return std::move(*outcomes_[i]); }
   [[nodiscard]] std::vector<Outcome<R>> finish() {
     std::vector<Outcome<R>> result;
     result.reserve(outcomes_.size());
@@ -138,10 +141,12 @@ class OutcomesOf {
 
  private:
   std::optional<Outcome<R>>& place(std::size_t position) {
-    if (outcomes_.size() <= position) outcomes_.resize(position + 1);
-    return outcomes_[position];
+    const std::size_t i = position - first_;
+    if (outcomes_.size() <= i) outcomes_.resize(i + 1);
+    return outcomes_[i];
   }
 
+  std::size_t first_;
   std::vector<std::optional<Outcome<R>>> outcomes_;
 };
 

@@ -87,8 +87,8 @@ class PoolCore {
   LoadedModules modules_;
   WorkerProgram program_;
   std::size_t committed_cells_[ring_count] = {};
-  ZygoteLink zygote_;
   RegisteredDescriptor registered_memory_;
+  ZygoteLink zygote_;
   std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
   std::uint64_t submitted_ = 0;  // under the submit lock
   std::uint64_t next_post_ = 0;  // ticket of the next mailbox task, but for posted_bit
@@ -102,10 +102,8 @@ class PoolCore {
 inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
     : exchange_(new Exchange(options.shared_memory, options.workers, PoolLayout::committed_bytes(options.workers),
                              PoolLayout::ring_bytes(options.queue_capacity), options.spin)),
-      layout_(*exchange_, options.workers, options.queue_capacity),
-      program_(std::move(program)),
-      zygote_(*exchange_, layout_, program_),
-      registered_memory_(exchange_->mapping.descriptor()),
+      layout_(*exchange_, options.workers, options.queue_capacity), program_(std::move(program)),
+      registered_memory_(exchange_->mapping.descriptor()), zygote_(*exchange_, layout_, program_),
       supervisor_(*exchange_, layout_, zygote_, [this](const std::exception_ptr& reason) {
         const std::lock_guard lock(exchange_->submit_mutex);
         if (!refusal_) refusal_ = reason;
@@ -252,9 +250,8 @@ inline void PoolCore::cancel_pending() {
 inline bool PoolCore::wait_idle(const Deadline& deadline) {
   require_home();
   // A worker that runs out of work rings whoever is counted as sleeping: see Worker::start_looking.
-  const bool idle = exchange_->hub.wait(exchange_->spin, deadline, [this] {
-    return exchange_->reason_of_break() || supervisor_.was_idle();
-  });
+  const bool idle = exchange_->hub.wait(exchange_->spin, deadline,
+                                        [this] { return exchange_->reason_of_break() || supervisor_.was_idle(); });
   exchange_->sweep(SIZE_MAX);
   return idle;
 }

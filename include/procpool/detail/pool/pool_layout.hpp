@@ -30,8 +30,8 @@ inline constexpr std::uint64_t posted_bit = std::uint64_t{1} << (ticket_bits - 1
 
 /// Steers the processes of a pool. Each word is set once.
 struct alignas(64) PoolWords {
-  std::atomic<std::uint32_t> is_stopping{0};   // by the user's process: workers leave when they find no work
-  std::atomic<std::uint32_t> is_killed{0};     // by the user's process: the zygote kills the workers and leaves
+  std::atomic<std::uint32_t> is_stopping{0};  // by the user's process: workers leave when they find no work
+  std::atomic<std::uint32_t> is_killed{0};    // by the user's process: the zygote kills the workers and leaves
 };
 
 /// What is shared of a ring, beside its cells.
@@ -107,9 +107,8 @@ class PoolLayout {
 };
 
 inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept
-    : presence(exchange.pool_part(), workers),
-      workers_(workers),
-      words_(::new (exchange.pool_part() + Presence::bytes_for(workers)) PoolWords),
+    : presence(exchange.pool_part(), workers), workers_(workers),
+      words_(::new(exchange.pool_part() + Presence::bytes_for(workers)) PoolWords),
       rings_{make_ring(exchange, 0, queue_capacity), make_ring(exchange, 1, queue_capacity),
              make_ring(exchange, 2, queue_capacity), make_ring(exchange, 3, queue_capacity)},
       rows_(reinterpret_cast<Row*>(reinterpret_cast<std::byte*>(words_ + 1) + ring_count * sizeof(RingWords))) {

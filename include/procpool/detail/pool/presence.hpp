@@ -69,8 +69,8 @@ class Presence {
     std::atomic<std::uint64_t>& bits = groups_[worker / 32].bits;
     std::uint64_t now = bits.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
     // (1) seq_cst-rmw, pairs with (2): a submitter that does not see these bits published before it.
-    while (!bits.compare_exchange_weak(now, (now & ~clear) | set, std::memory_order_seq_cst,
-                                       std::memory_order_relaxed)) {
+    while (
+        !bits.compare_exchange_weak(now, (now & ~clear) | set, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
   }
 

@@ -9,7 +9,8 @@
 #include <optional>
 #include <utility>
 
-#include <procpool/detail/pool/map_job.hpp>
+#include <procpool/detail/pool/chunk_sender.hpp>
+#include <procpool/detail/pool/map_sinks.hpp>
 
 namespace procpool::detail {
 
@@ -27,10 +28,6 @@ class ChunkReduction {
   using Items = ChunkCall<F, State, Sent...>;
 
  public:
-  using Result = void;  // of the items, as the collector sees them
-  static constexpr ChunkResults results = ChunkResults::none;
-  static constexpr std::size_t results_size(std::size_t) noexcept { return sizeof(ChunkHeader); }
-
   static void encode(Encoding& encoding, const MapAndReduce<F, Op>& functions) {
     encode_callable(encoding, functions.map);
     encode_callable(encoding, functions.reduce);
@@ -54,6 +51,8 @@ class ChunkReduction {
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
 
+  static constexpr ChunkKind kind{run, 0, false};
+
  private:
   static CallableCache<MapAndReduce<F, Op>>& cache() {
     static CallableCache<MapAndReduce<F, Op>> callables;
@@ -63,16 +62,13 @@ class ChunkReduction {
 
 /// Combines the results of chunks as they come, in the order of their positions.
 template <class T, class Op>
-class ReductionSink : public FirstFailure {
+class ReductionSink final : public FirstFailure {
  public:
   ReductionSink(T init, Op op) : total_(std::move(init)), op_(std::move(op)) {}
 
-  void expect(std::size_t) noexcept {}
-  void put_voids(std::size_t, std::size_t) noexcept {}
-
-  /// The result of a whole chunk.
-  void put_chunk(const SentChunk& chunk, const RawResult& result) {
-    if (failure_of(chunk.handle, result)) return;  // The collector reports it for each item.
+  void put(const FinishedItems&) override {}
+  void put_chunk(const SentChunk& chunk, const RawResult& result) override {
+    if (failure_of(chunk.handle, result)) return;        // The collector reports it for each item.
     if (result.header.kind == ResultKind::none) return;  // All of its items failed.
     waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
     for (auto part = waiting_.begin(); part != waiting_.end() && part->first == next_; part = waiting_.erase(part)) {
@@ -82,7 +78,7 @@ class ReductionSink : public FirstFailure {
   }
 
   [[nodiscard]] T finish() {
-    rethrow();
+    this->rethrow();
     return std::move(total_);
   }
 
@@ -94,7 +90,7 @@ class ReductionSink : public FirstFailure {
 
   T total_;
   Op op_;
-  std::size_t next_ = 0;               // position of the first item that is not in total_
+  std::size_t next_ = 0;                 // position of the first item that is not in total_
   std::map<std::size_t, Part> waiting_;  // chunks behind one that has not ended
 };
 

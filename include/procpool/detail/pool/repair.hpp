@@ -155,7 +155,8 @@ inline void Repair::post_again(std::size_t index, Handle handle, StateWord word)
   StateWord seen = slot.load();
   while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
   }
-  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_release);  // read by the next life
+  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits,
+                                   std::memory_order_release);  // read by the next life
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
@@ -193,7 +194,8 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
 
 /// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
 inline void Repair::give_back_unpublished(Row& row, const TaskNote* note) {
-  const FillingWord filling(row.filling.exchange(0, std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+  const FillingWord filling(
+      row.filling.exchange(0, std::memory_order_relaxed));  // relaxed: the dead write nothing any more
   if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
   if (note != nullptr && note->items > 0) {
     auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
@@ -263,7 +265,8 @@ inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
                          [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
     }
     for (std::size_t i = 0; i < layout_.workers(); ++i) {
-      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;  // before the word's last look
+      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits)
+        return true;  // before the word's last look
     }
     return false;
   };

@@ -73,10 +73,10 @@ struct alignas(64) Row {
   alignas(64) std::atomic<Life> wanted{0};  // the life that should be; above `born`: to be forked
 
   // Written by the zygote; read by the supervisor.
-  std::atomic<Life> born{0};            // the life that was forked last
-  std::atomic<std::int32_t> pid{0};     // of that life
-  std::atomic<Life> dead{0};            // the life that was reaped last; the next two belong to it
-  std::atomic<std::int32_t> status{0};  // of waitpid(2)
+  std::atomic<Life> born{0};                // the life that was forked last
+  std::atomic<std::int32_t> pid{0};         // of that life
+  std::atomic<Life> dead{0};                // the life that was reaped last; the next two belong to it
+  std::atomic<std::int32_t> status{0};      // of waitpid(2)
   std::atomic<std::int32_t> fork_error{0};  // errno of the last attempt to fork; 0: it succeeded
 
   // Written by a worker whose initializer threw, before it exits; read by the supervisor after its death.

@@ -32,7 +32,9 @@ struct Sender {
   [[nodiscard]] std::string_view label() const noexcept { return label_text ? *label_text : std::string_view{}; }
 
   [[nodiscard]] RingName ring() const noexcept {
-    return priority == Priority::normal ? RingName::normal : priority == Priority::high ? RingName::high : RingName::low;
+    return priority == Priority::normal ? RingName::normal
+           : priority == Priority::high ? RingName::high
+                                        : RingName::low;
   }
 
   /// Refuses a callable that the workers do not have, or that points into this process's private memory.

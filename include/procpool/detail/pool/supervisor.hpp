@@ -50,7 +50,9 @@ class Supervisor {
   }
 
   /// From now on the zygote may go without breaking the pool.
-  void expect_end() noexcept { is_end_expected_.store(true, std::memory_order_release); }  // read after the zygote's end
+  void expect_end() noexcept {
+    is_end_expected_.store(true, std::memory_order_release);
+  }  // read after the zygote's end
 
   /// No task will run any more; those that have not ended fail with `reason`, unless they failed before.
   void break_all(const std::exception_ptr& reason) {
@@ -70,9 +72,9 @@ class Supervisor {
 
  private:
   static constexpr int tick_milliseconds = 25;
-  static constexpr int lingering_ticks = 20;      // without work, before it sleeps
-  static constexpr int most_unready_lives = 5;    // in a row, beyond one per worker
-  static constexpr int most_failed_forks = 8;     // ticks without any worker
+  static constexpr int lingering_ticks = 20;    // without work, before it sleeps
+  static constexpr int most_unready_lives = 5;  // in a row, beyond one per worker
+  static constexpr int most_failed_forks = 8;   // ticks without any worker
 
   void run();
   void sleep_or_tick();
@@ -99,16 +101,16 @@ class Supervisor {
   };
 
   std::mutex samples_mutex_;
-  std::vector<Sample> samples_;   // by index: what the worker had in hand at the last tick, and since when
+  std::vector<Sample> samples_;  // by index: what the worker had in hand at the last tick, and since when
   Repair repair_;
-  std::vector<Life> buried_;      // by index: the last life whose death was decided
+  std::vector<Life> buried_;  // by index: the last life whose death was decided
   Life next_life_ = 1;
   int unready_lives_ = 0;
   int ticks_without_work_ = 0;
   int ticks_without_workers_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
-  std::atomic<bool> is_asleep_{false};  // written by the supervisor; read by submitters
+  std::atomic<bool> is_asleep_{false};        // written by the supervisor; read by submitters
   std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
   std::atomic<std::uint64_t> worker_deaths_{0};
   std::thread thread_;
@@ -116,13 +118,8 @@ class Supervisor {
 
 inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
                               std::function<void(const std::exception_ptr&)> on_break)
-    : exchange_(exchange),
-      layout_(layout),
-      zygote_(zygote),
-      on_break_(std::move(on_break)),
-      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      samples_(layout.workers()),
-      repair_(exchange, layout),
+    : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), samples_(layout.workers()), repair_(exchange, layout),
       buried_(layout.workers(), 0) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
@@ -199,7 +196,8 @@ inline bool Supervisor::was_idle() {
 inline std::chrono::nanoseconds Supervisor::running_for(std::size_t worker) {
   const std::lock_guard lock(samples_mutex_);
   const Sample& sample = samples_[worker];
-  if (sample.cell == 0 || sample.cell != layout_.row(worker).current.load(std::memory_order_relaxed)) {  // relaxed: compared
+  if (sample.cell == 0 ||
+      sample.cell != layout_.row(worker).current.load(std::memory_order_relaxed)) {  // relaxed: compared
     return std::chrono::nanoseconds::zero();
   }
   return std::chrono::steady_clock::now() - sample.since;
@@ -288,7 +286,8 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   } catch (...) {
     return wrap("it threw something that is no std::exception");
   }
-  return std::make_exception_ptr(BrokenPool("the initializer of the pool's workers failed; its error could not be sent"));
+  return std::make_exception_ptr(
+      BrokenPool("the initializer of the pool's workers failed; its error could not be sent"));
 }
 
 /// Only lives that never became ready count: a map whose every item crashes is slow, not broken.
@@ -297,17 +296,18 @@ inline void Supervisor::judge_unready(const Row& row, int status) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == initializer_failed_status) {
     std::exception_ptr cause;
     if (size > 0 && size <= Row::failure_capacity) {
-      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed), "initializer");  // relaxed: the
-                                                                                        // life is over
+      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed),
+                               "initializer");  // relaxed: the
+                                                // life is over
     }
     break_pool(broken_by_initializer(cause));
   } else if (++unready_lives_ > most_unready_lives + static_cast<int>(layout_.workers())) {
     DeathReport report;
     report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    break_pool(std::make_exception_ptr(
-        BrokenPool("the pool's workers end before they are ready, " + std::to_string(unready_lives_) +
-                   " in a row; the last one: " + death_message(report))));
+    break_pool(std::make_exception_ptr(BrokenPool("the pool's workers end before they are ready, " +
+                                                  std::to_string(unready_lives_) +
+                                                  " in a row; the last one: " + death_message(report))));
   }
 }
 
@@ -326,8 +326,8 @@ inline void Supervisor::judge_forks() {
     if (const int last = row.fork_error.load(std::memory_order_acquire); last != 0) error = last;
   }
   if (error == 0 || ++ticks_without_workers_ < most_failed_forks) return;
-  break_pool(std::make_exception_ptr(BrokenPool(
-      "no worker of the pool is left and the system refuses to make one: " + std::generic_category().message(error))));
+  break_pool(std::make_exception_ptr(BrokenPool("no worker of the pool is left and the system refuses to make one: " +
+                                                std::generic_category().message(error))));
 }
 
 inline void Supervisor::break_pool(const std::exception_ptr& reason) {

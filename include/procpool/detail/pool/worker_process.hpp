@@ -4,6 +4,7 @@
 /// @file
 /// What a freshly forked process does to become a worker, and how it ends.
 
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -99,9 +100,8 @@ inline void leave_stdin_to_the_parent() noexcept {
   ::_exit(initializer_failed_status);
 }
 
-/// The whole life of a worker. `zygote` is the process that forked it, and must still be there.
-[[noreturn]] inline void be_worker(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
-                                   WorkerIndex index, Life life, ::pid_t zygote) {
+[[noreturn]] inline void live_as_worker(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
+                                        WorkerIndex index, Life life, ::pid_t zygote) {
   ::on_exit(leave_without_the_parents_handlers, nullptr);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // The zygote has one thread, so it is the zygote's end that this tells of.
   if (::getppid() != zygote) ::_exit(0);
@@ -136,6 +136,18 @@ inline void leave_stdin_to_the_parent() noexcept {
   state.reset();
   if (program.at_exit) program.at_exit();
   ::exit(0);
+}
+
+/// The whole life of a worker. `zygote` is the process that forked it, and must still be there. What is thrown or unwound
+/// ends here: below on the stack lie the user's own frames, which are the user's process's to leave.
+[[noreturn]] inline void be_worker(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
+                                   WorkerIndex index, Life life, ::pid_t zygote) noexcept {
+  try {
+    live_as_worker(exchange, layout, program, index, life, zygote);
+  } catch (const abi::__forced_unwind&) {
+    leave_without_the_parents_handlers(EXIT_SUCCESS, nullptr);  // pthread_exit by the last thread of a process
+    __builtin_unreachable();
+  }
 }
 
 }  // namespace procpool::detail

@@ -15,12 +15,12 @@ namespace procpool::detail {
 
 /// Made by the user's process before the fork; each worker uses its own copy.
 struct WorkerProgram {
-  std::function<void()> preload;                        // once, in the zygote; may be empty
-  std::function<std::shared_ptr<void>()> make_state;    // the initializer, in each worker; may be empty
-  const std::type_info* state_type = &typeid(void);     // of what it makes
-  std::function<void()> at_exit;                        // in each worker that ends in order; may be empty
-  int max_tasks = 0;                                    // 0: never recycled
-  int library_threads = 1;                              // 0: left alone
+  std::function<void()> preload;                      // once, in the zygote; may be empty
+  std::function<std::shared_ptr<void>()> make_state;  // the initializer, in each worker; may be empty
+  const std::type_info* state_type = &typeid(void);   // of what it makes
+  std::function<void()> at_exit;                      // in each worker that ends in order; may be empty
+  int max_tasks = 0;                                  // 0: never recycled
+  int library_threads = 1;                            // 0: left alone
   bool pin = false;
   WorkerLimits limits;
 };

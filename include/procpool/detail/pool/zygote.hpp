@@ -35,8 +35,9 @@ class Zygote {
       : exchange_(exchange), layout_(layout), program_(program), socket_(std::move(socket)),
         user_process_(std::move(user_process)), pids_(layout.workers(), 0) {}
 
-  /// Never returns. Signals are blocked when it is called, and stay so.
-  [[noreturn]] void run();
+  /// Never returns. Signals are blocked when it is called, and stay so. An exception must not reach the user's code, which
+  /// lies below on the stack.
+  [[noreturn]] void run() noexcept;
 
  private:
   [[nodiscard]] bool must_leave() const noexcept {
@@ -53,7 +54,7 @@ class Zygote {
     ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);  // A full socket rings as well.
   }
   void fork_wanted();
-  void fork_worker(std::size_t index, Life life);
+  [[nodiscard]] bool fork_worker(std::size_t index, Life life);
   void reap();
   void record_death(std::size_t index, int status) noexcept;
   void kill_adopted() const;
@@ -67,10 +68,10 @@ class Zygote {
   UniqueFd child_signals_;
   std::vector<::pid_t> pids_;  // of the living workers, by index; 0: none
   bool is_abandoned_ = false;
-  int failed_forks_ = 0;  // in a row
+  int failed_forks_ = 0;  // rounds in a row in which one failed
 };
 
-inline void Zygote::run() {
+inline void Zygote::run() noexcept {
   ::prctl(PR_SET_NAME, "procpool-zygote");
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // What a dead worker's tasks have forked comes here, to be killed.
   reset_signal_handlers();             // Among them SIGCHLD: inherited as ignored it would lose every exit status.
@@ -106,15 +107,18 @@ inline void Zygote::wait_for_news() {
 }
 
 inline void Zygote::fork_wanted() {
+  bool all = true;
   for (std::size_t index = 0; index < pids_.size(); ++index) {
     Row& row = layout_.row(index);
     // (1) acquire-load, pairs with (2) of supervisor.hpp: the row was repaired before the next life was wanted.
     const Life wanted = row.wanted.load(std::memory_order_acquire);
-    if (pids_[index] == 0 && wanted > row.born.load(std::memory_order_relaxed)) fork_worker(index, wanted);  // relaxed:
-  }  // this process alone writes `born`.
+    // relaxed: this process alone writes `born`.
+    if (pids_[index] == 0 && wanted > row.born.load(std::memory_order_relaxed)) all &= fork_worker(index, wanted);
+  }
+  failed_forks_ = all ? 0 : failed_forks_ + 1;
 }
 
-inline void Zygote::fork_worker(std::size_t index, Life life) {
+inline bool Zygote::fork_worker(std::size_t index, Life life) {
   const ::pid_t self = ::getpid();
   flush_standard_streams();  // What `preload` has printed must not come out of every worker.
   const ::pid_t pid = ::fork();
@@ -126,10 +130,8 @@ inline void Zygote::fork_worker(std::size_t index, Life life) {
   }
   Row& row = layout_.row(index);
   if (pid < 0) {
-    ++failed_forks_;
     row.fork_error.store(errno, std::memory_order_release);  // (3) release-store, pairs with (4) of supervisor.hpp
   } else {
-    failed_forks_ = 0;
     pids_[index] = pid;
     row.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
     row.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
@@ -137,6 +139,7 @@ inline void Zygote::fork_worker(std::size_t index, Life life) {
     row.born.store(life, std::memory_order_release);
   }
   ring();
+  return pid > 0;
 }
 
 inline void Zygote::reap() {

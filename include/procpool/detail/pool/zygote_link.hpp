@@ -4,6 +4,8 @@
 /// @file
 /// The user's process's end of the zygote: makes it, and rings it.
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,36 +42,36 @@ class ZygoteLink {
 
  private:
   struct SocketPair {
-    UniqueFd ours;
-    UniqueFd theirs;
+    RegisteredFd ours;
+    RegisteredFd theirs;
   };
 
   static SocketPair make_sockets();
   ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair sockets);
   static void fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair& sockets);
   [[noreturn]] static void be_zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
-                                     SocketPair& sockets, UniqueFd user_process);
+                                     UniqueFd socket, UniqueFd user_process) noexcept;
   static void preload(const WorkerProgram& program, int socket);
+  static void die_with_peer(int socket, bool dies) noexcept;
   static void await_preload(int socket);
 
-  UniqueFd socket_;
-  RegisteredDescriptor registered_socket_;
+  RegisteredFd socket_;
 };
 
 inline ZygoteLink::SocketPair ZygoteLink::make_sockets() {
+  const DescriptorRegistry::Lock registry = DescriptorRegistry::instance().lock();
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     throw std::system_error(errno, std::generic_category(), "socketpair for a pool");
   }
-  return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+  return {RegisteredFd(registry, ends[0]), RegisteredFd(registry, ends[1])};
 }
 
 inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program)
     : ZygoteLink(exchange, layout, program, make_sockets()) {}
 
 inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair sockets)
-    : socket_((fork_twice(exchange, layout, program, sockets), std::move(sockets.ours))),
-      registered_socket_(socket_.get()) {
+    : socket_((fork_twice(exchange, layout, program, sockets), std::move(sockets.ours))) {
   sockets.theirs.reset();
   await_preload(socket_.get());
 }
@@ -79,13 +81,16 @@ inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const
   UniqueFd user_process = open_pidfd(::getpid());  // before the fork: later the pid might be another's
   flush_standard_streams();
   const SignalBlock no_handler_of_the_users_in_the_child;
-  const auto registry = DescriptorRegistry::instance().lock();
+  DescriptorRegistry::Lock registry = DescriptorRegistry::instance().lock();
   const ::pid_t child = ::fork();
   if (child < 0) throw std::system_error(errno, std::generic_category(), "fork of a pool's zygote");
   if (child == 0) {
     const ::pid_t grandchild = ::fork();
     if (grandchild != 0) ::_exit(grandchild < 0 ? errno : 0);
-    be_zygote(exchange, layout, program, sockets, std::move(user_process));
+    DescriptorRegistry::instance().close_all_but({exchange.mapping.descriptor(), sockets.theirs.get()},
+                                                 std::move(registry));
+    static_cast<void>(sockets.ours.release());  // closed
+    be_zygote(exchange, layout, program, UniqueFd(sockets.theirs.release()), std::move(user_process));
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -95,20 +100,32 @@ inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const
   }
 }
 
-inline void ZygoteLink::be_zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
-                                  SocketPair& sockets, UniqueFd user_process) {
+inline void ZygoteLink::be_zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, UniqueFd socket,
+                                  UniqueFd user_process) noexcept {
   purge_standard_streams();
-  DescriptorRegistry::instance().close_all_but(exchange.mapping.descriptor());
-  sockets.ours.reset();
-  preload(program, sockets.theirs.get());
-  Zygote(exchange, layout, program, std::move(sockets.theirs), std::move(user_process)).run();
+  preload(program, socket.get());
+  Zygote(exchange, layout, program, std::move(socket), std::move(user_process)).run();
+}
+
+/// While the user's code runs nobody polls: the kernel kills this process when the other end of the socket is closed.
+inline void ZygoteLink::die_with_peer(int socket, bool dies) noexcept {
+  const int flags = ::fcntl(socket, F_GETFL);
+  ::fcntl(socket, F_SETSIG, dies ? SIGKILL : 0);
+  ::fcntl(socket, F_SETOWN, ::getpid());
+  ::fcntl(socket, F_SETFL, dies ? flags | O_ASYNC : flags & ~O_ASYNC);
+  char nothing = 0;
+  if (::recv(socket, &nothing, 1, MSG_PEEK | MSG_DONTWAIT) == 0) ::_exit(0);  // It was closed before.
 }
 
 /// Reports "ready", or an encoded exception, and then ends.
 inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
   std::exception_ptr failure;
   try {
-    if (program.preload) program.preload();
+    if (program.preload) {
+      die_with_peer(socket, true);
+      program.preload();
+      die_with_peer(socket, false);
+    }
     if (const std::size_t threads = program.preload ? threads_of_this_process() : 1; threads > 1) {
       throw UsageError("PoolOptions::preload left " + std::to_string(threads - 1) +
                        " threads running in the process that forks the workers; threads do not survive a fork: start "
@@ -116,6 +133,7 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
     }
   } catch (...) {
     failure = std::current_exception();
+    die_with_peer(socket, false);
   }
   if (!failure) {
     const std::byte ready{0};

@@ -55,7 +55,8 @@ class CompletionRing {
   /// True if drain() would find something, at some moment during the call.
   [[nodiscard]] bool had_something() const noexcept {
     // The load of the lemma "Done / waiting", with (3) and (2).
-    return pushed_.load(std::memory_order_seq_cst) != drained_.load(std::memory_order_relaxed) ||  // relaxed: as drain()
+    return pushed_.load(std::memory_order_seq_cst) !=
+               drained_.load(std::memory_order_relaxed) ||  // relaxed: as drain()
            overflowed_.load(std::memory_order_seq_cst) != 0;
   }
 

@@ -132,9 +132,10 @@ inline void OutboxWriter::hand_out(std::size_t index) noexcept {
   // relaxed: only this worker writes the count while it lives; a publish or its death orders the rest.
   const std::uint64_t count = extent.allocated.load(std::memory_order_relaxed) + 1;
   // A death between the two stores leaves a word whose count is not the extent's: nothing was handed out.
-  filling_.store(FillingWord(index, count, item_).bits, std::memory_order_relaxed);  // relaxed: read after the death only
-  std::atomic_signal_fence(std::memory_order_seq_cst);                               // in this order, for that reader
-  extent.allocated.store(count, std::memory_order_relaxed);                          // relaxed: as above
+  filling_.store(FillingWord(index, count, item_).bits,
+                 std::memory_order_relaxed);                 // relaxed: read after the death only
+  std::atomic_signal_fence(std::memory_order_seq_cst);       // in this order, for that reader
+  extent.allocated.store(count, std::memory_order_relaxed);  // relaxed: as above
   is_filling_ = true;
 }
 

@@ -24,12 +24,12 @@ namespace procpool::detail {
 
 /// How to read a result.
 enum class ResultKind : std::uint8_t {
-  none,             ///< void, or a chunk whose results lie in the parent's block
-  inline_value,     ///< up to eight bytes, in the word
-  value,            ///< encoded in an outbox block at the word's address
-  exception,        ///< an encoded exception in an outbox block
-  outbox_exhausted, ///< the result needed `size` bytes that the shared memory did not have
-  local,            ///< made in the user's own process; kept in its private memory
+  none,              ///< void, or a chunk whose results lie in the parent's block
+  inline_value,      ///< up to eight bytes, in the word
+  value,             ///< encoded in an outbox block at the word's address
+  exception,         ///< an encoded exception in an outbox block
+  outbox_exhausted,  ///< the result needed `size` bytes that the shared memory did not have
+  local,             ///< made in the user's own process; kept in its private memory
 };
 
 /// Where the result of a task lies.

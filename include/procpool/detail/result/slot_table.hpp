@@ -26,9 +26,7 @@ namespace procpool::detail {
 class SlotTable {
  public:
   SlotTable(const SharedMapping& mapping, std::byte* begin, std::size_t slots)
-      : region_(mapping, begin, slots * sizeof(Slot)),
-        slots_(reinterpret_cast<Slot*>(begin)),
-        capacity_(slots),
+      : region_(mapping, begin, slots * sizeof(Slot)), slots_(reinterpret_cast<Slot*>(begin)), capacity_(slots),
         private_(static_cast<Private*>(std::malloc(slots * sizeof(Private)))) {}
 
   [[nodiscard]] Slot& operator[](Handle handle) const noexcept { return slots_[handle]; }
@@ -79,9 +77,13 @@ class SlotTable {
   using Private = std::atomic<std::uintptr_t>;
 
   static constexpr std::uintptr_t none = ~std::uintptr_t{0};
-  [[nodiscard]] static constexpr std::uintptr_t link_to(Handle handle) noexcept { return std::uintptr_t{handle} << 1 | 1; }
+  [[nodiscard]] static constexpr std::uintptr_t link_to(Handle handle) noexcept {
+    return std::uintptr_t{handle} << 1 | 1;
+  }
   [[nodiscard]] static constexpr bool is_link(std::uintptr_t word) noexcept { return (word & 1) != 0; }
-  [[nodiscard]] static constexpr Handle target_of(std::uintptr_t link) noexcept { return static_cast<Handle>(link >> 1); }
+  [[nodiscard]] static constexpr Handle target_of(std::uintptr_t link) noexcept {
+    return static_cast<Handle>(link >> 1);
+  }
   static_assert(alignof(TaskNote) > 1);
 
   Region region_;
@@ -90,9 +92,10 @@ class SlotTable {
   struct Free {
     void operator()(Private* memory) const noexcept { std::free(memory); }
   };
-  std::unique_ptr<Private[], Free> private_;  // constructed one by one, as the slots are, so that only those used cost memory
-  std::uintptr_t local_ = none;                            // list of allocate(), under the submit lock
-  std::atomic<std::size_t> used_{0};                       // raised by allocate()
+  std::unique_ptr<Private[], Free>
+      private_;                       // constructed one by one, as the slots are, so that only those used cost memory
+  std::uintptr_t local_ = none;       // list of allocate(), under the submit lock
+  std::atomic<std::size_t> used_{0};  // raised by allocate()
   alignas(64) std::atomic<std::uintptr_t> returned_{none};  // list of release(), taken whole by allocate()
 };
 
@@ -103,8 +106,8 @@ inline std::optional<Handle> SlotTable::allocate() {
   }
   if (local_ != none) {
     const Handle handle = target_of(local_);
-    local_ = private_[handle].load(std::memory_order_relaxed);  // relaxed: ordered by (3)
-    private_[handle].store(0, std::memory_order_relaxed);       // relaxed: published with the task
+    local_ = private_[handle].load(std::memory_order_relaxed);              // relaxed: ordered by (3)
+    private_[handle].store(0, std::memory_order_relaxed);                   // relaxed: published with the task
     if (local_ != none) __builtin_prefetch(&slots_[target_of(local_)], 1);  // The next submit writes there.
     return handle;
   }
@@ -135,8 +138,8 @@ inline void SlotTable::release(Handle handle) noexcept {
   do {
     private_[handle].store(first, std::memory_order_relaxed);  // relaxed: published by (4)
     // (4) release-rmw, pairs with (3): the link is visible to whoever takes the list.
-  } while (!returned_.compare_exchange_weak(first, link_to(handle), std::memory_order_release,
-                                             std::memory_order_relaxed));
+  } while (
+      !returned_.compare_exchange_weak(first, link_to(handle), std::memory_order_release, std::memory_order_relaxed));
 }
 
 }  // namespace procpool::detail

@@ -35,22 +35,22 @@ class Upstream {
 /// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a local result.
 /// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
 struct TaskNote {
-  SharedBlock arguments;                   // read by the workers
-  SharedBlock results;                     // a chunk's, written by the workers
-  std::shared_ptr<SharedBlock> callable;   // sent once for many tasks
+  SharedBlock arguments;                  // read by the workers
+  SharedBlock results;                    // a chunk's, written by the workers
+  std::shared_ptr<SharedBlock> callable;  // sent once for many tasks
   std::string label;
-  std::size_t first_position = 0;          // of a chunk's first item, or of a single item, in its map
-  std::size_t items = 0;                   // of a chunk; 0: a single task
-  bool has_position = false;               // it belongs to a map
-  bool has_item_blocks = false;            // a chunk whose results are ItemBlocks
-  std::vector<ItemLoss> item_losses;       // of a chunk
-  std::atomic<int> references{1};          // futures and continuations that will read the result
-  std::atomic<bool> was_read{false};       // by one of those who have gone: a failure has been told
-  std::vector<Watcher*> more_watchers;     // beside the first; under the completion hub's lock
-  ContinuationQueue continuations;         // to run when it has ended; under the completion hub's lock
-  std::exception_ptr loss;                 // why the task is Lost; under the exchange's lock, as the next one
-  std::shared_ptr<void> local_result;      // of a task that ran in this process
-  std::shared_ptr<Upstream> upstream;      // of a continuation; set before its future is given out
+  std::size_t first_position = 0;       // of a chunk's first item, or of a single item, in its map
+  std::size_t items = 0;                // of a chunk; 0: a single task
+  bool has_position = false;            // it belongs to a map
+  bool has_item_blocks = false;         // a chunk whose results are ItemBlocks
+  std::vector<ItemLoss> item_losses;    // of a chunk
+  std::atomic<int> references{1};       // futures and continuations that will read the result
+  std::atomic<bool> was_read{false};    // by one of those who have gone: a failure has been told
+  std::vector<Watcher*> more_watchers;  // beside the first; under the completion hub's lock
+  ContinuationQueue continuations;      // to run when it has ended; under the completion hub's lock
+  std::exception_ptr loss;              // why the task is Lost; under the exchange's lock, as the next one
+  std::shared_ptr<void> local_result;   // of a task that ran in this process
+  std::shared_ptr<Upstream> upstream;   // of a continuation; set before its future is given out
 };
 
 }  // namespace procpool::detail

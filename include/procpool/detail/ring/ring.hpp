@@ -144,8 +144,9 @@ class Ring {
 };
 
 inline bool Ring::leads_to(Cell cell) const noexcept {
-  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits) return false;  // relaxed: only compared
-  const std::uint64_t from = head_.load(std::memory_order_relaxed);                              // relaxed: as above
+  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits)
+    return false;                                                    // relaxed: only compared
+  const std::uint64_t from = head_.load(std::memory_order_relaxed);  // relaxed: as above
   return cell.distance_from(from) >= 0 && was_published(from + static_cast<std::uint64_t>(cell.distance_from(from)));
 }
 

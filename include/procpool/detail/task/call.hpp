@@ -73,8 +73,8 @@ class Call {
   using Layout = std::conditional_t<callable_is_stateless<F>, FlatLayout<Sent...>, FlatLayout<F, Sent...>>;
 
   static constexpr bool fits_slot = [] {
-    constexpr bool is_flat = (callable_is_stateless<F> || callable_is_flat<F>) &&
-                             ((is_flat_value<Sent> && !std::is_array_v<Sent>) && ...);
+    constexpr bool is_flat =
+        (callable_is_stateless<F> || callable_is_flat<F>)&&((is_flat_value<Sent> && !std::is_array_v<Sent>)&&...);
     if constexpr (is_flat) return Layout::size <= TaskRecord::inline_capacity;
     else return false;
   }();

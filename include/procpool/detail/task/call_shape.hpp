@@ -82,9 +82,10 @@ using call_result_t = std::decay_t<decltype(CallShape<F, State, Sent...>::call(
 /// The message of a call that does not fit.
 template <bool IsCallable, class F, class... Sent>
 consteval void require_call() {
-  static_assert(IsCallable,
-                "procpool: the function cannot be called with these arguments in a worker. Arguments arrive as values "
-                "of their decayed types: a parameter must not be a non-const reference, and all arguments must be given");
+  static_assert(
+      IsCallable,
+      "procpool: the function cannot be called with these arguments in a worker. Arguments arrive as values "
+      "of their decayed types: a parameter must not be a non-const reference, and all arguments must be given");
 }
 
 }  // namespace procpool::detail

@@ -34,7 +34,7 @@ struct ChunkPrefix {
 
 /// True if items that consist of these values have one size and are copied by memcpy.
 template <class... Sent>
-inline constexpr bool items_are_flat = ((is_flat_value<Sent> && !std::is_array_v<Sent>) && ...);
+inline constexpr bool items_are_flat = ((is_flat_value<Sent> && !std::is_array_v<Sent>)&&...);
 
 /// Gathers the items of one chunk. Reused from chunk to chunk.
 template <class... Sent>

@@ -33,17 +33,23 @@ enum class ChunkResults {
 };
 
 template <class R>
-inline constexpr ChunkResults chunk_results_of = std::is_void_v<R>   ? ChunkResults::none
+inline constexpr ChunkResults chunk_results_of = std::is_void_v<R>  ? ChunkResults::none
                                                  : is_flat_value<R> ? ChunkResults::dense
                                                                     : ChunkResults::blocks;
 
-/// Bytes of the parent's block for the results of `items` items.
+/// Bytes of the parent's block for the result of one item.
 template <class R>
-[[nodiscard]] constexpr std::size_t chunk_results_size(std::size_t items) noexcept {
-  if constexpr (chunk_results_of<R> == ChunkResults::dense) return sizeof(ChunkHeader) + items * sizeof(R);
-  else if constexpr (chunk_results_of<R> == ChunkResults::blocks) return sizeof(ChunkHeader) + items * sizeof(ItemBlock);
-  else return sizeof(ChunkHeader);
+[[nodiscard]] consteval std::size_t chunk_result_size() noexcept {
+  if constexpr (chunk_results_of<R> == ChunkResults::dense) return sizeof(R);
+  else return chunk_results_of<R> == ChunkResults::blocks ? sizeof(ItemBlock) : 0;
 }
+
+/// What the sender of a chunk needs to know of its function.
+struct ChunkKind {
+  TaskFunction run;
+  std::size_t result_size;  // bytes of the parent's block for each item
+  bool has_item_blocks;     // those bytes are an ItemBlock
+};
 
 /// Sent once per map, decoded once per map and worker.
 template <class F>
@@ -64,8 +70,9 @@ class CallableCache {
 
  private:
   std::uint64_t id_ = 0;
-  std::unique_ptr<F> function_;  // a std::optional asks whether F can be assigned: GCC 12 then forgets that a closure is
-                                 // trivially copyable
+  std::unique_ptr<F>
+      function_;  // a std::optional asks whether F can be assigned: GCC 12 then forgets that a closure is
+                  // trivially copyable
 };
 
 /// The loop over the items of a chunk.
@@ -109,9 +116,10 @@ class ChunkRun {
     }
     context_.outbox.set_item(OutboxWriter::no_item);
     const auto elapsed = std::chrono::steady_clock::now() - begin;
-    header().elapsed.store(header().elapsed.load(std::memory_order_relaxed) +  // relaxed: published with the slot's word
-                               static_cast<std::uint64_t>(elapsed.count()),
-                           std::memory_order_relaxed);  // relaxed: as above
+    header().elapsed.store(
+        header().elapsed.load(std::memory_order_relaxed) +  // relaxed: published with the slot's word
+            static_cast<std::uint64_t>(elapsed.count()),
+        std::memory_order_relaxed);  // relaxed: as above
   }
 
   void leave_if_forked() const noexcept { context_.leave_if_forked(); }
@@ -150,7 +158,8 @@ class ChunkRun {
     std::memcpy(block, &record, sizeof record);
     std::memcpy(block + sizeof record, &prefix, sizeof prefix);
     std::memcpy(block + sizeof record + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
-    header().failures.store(std::bit_cast<std::uint64_t>(block), std::memory_order_relaxed);  // relaxed: published below
+    header().failures.store(std::bit_cast<std::uint64_t>(block),
+                            std::memory_order_relaxed);  // relaxed: published below
   }
 
   TaskContext& context_;
@@ -165,8 +174,6 @@ class ChunkCall {
 
  public:
   using Result = call_result_t<F, State, Sent...>;
-  static constexpr ChunkResults results = chunk_results_of<Result>;
-  static constexpr std::size_t results_size(std::size_t items) noexcept { return chunk_results_size<Result>(items); }
 
   static void encode(Encoding& encoding, const F& function) { encode_callable(encoding, function); }
 
@@ -180,6 +187,8 @@ class ChunkCall {
         },
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
+
+  static constexpr ChunkKind kind{run, chunk_result_size<Result>(), chunk_results_of<Result> == ChunkResults::blocks};
 
   /// The result of one item, for those who do something else with it than run().
   static decltype(auto) call_item(const ChunkRun& chunk, std::size_t i, F& function, void* state) {

@@ -63,7 +63,8 @@ class CompletionHub {
 
   template <class TryTake>
   bool wait(std::chrono::nanoseconds spin, const Deadline& deadline, TryTake try_take) {
-    return wait(spin, deadline, try_take, [] { return true; }, nullptr);
+    return wait(
+        spin, deadline, try_take, [] { return true; }, nullptr);
   }
 
   [[nodiscard]] SlotTable& slots() const noexcept { return slots_; }

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include <procpool/detail/os/signals.hpp>
-#include <procpool/detail/task/completion_hub.hpp>
 #include <procpool/detail/result/continuation.hpp>
+#include <procpool/detail/task/completion_hub.hpp>
 #include <procpool/detail/task/retained.hpp>
 
 namespace procpool::detail {

@@ -8,6 +8,7 @@
 /// Crash      it lives in the user's process until the last future and the pool are gone, so a future may outlive its
 ///            pool.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -167,7 +168,7 @@ class Exchange final : public Retained {
   }
 
   mutable std::mutex mutex_;
-  std::exception_ptr reason_of_break_;           // under the mutex, as the next one
+  std::exception_ptr reason_of_break_;  // under the mutex, as the next one
   std::vector<Handle> abandoned_;
   std::atomic<std::size_t> abandoned_count_{0};  // of the list, so that a submit need not lock to find it empty
   std::size_t sweep_from_ = 0;                   // under the mutex: where the sweeper goes on
@@ -194,21 +195,18 @@ inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t fixed, std::
 
 inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
                           std::chrono::nanoseconds spin_budget)
-    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)),
-      spin(spin_budget),
-      mapping(plan_.total()),
+    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)), spin(spin_budget), mapping(plan_.total()),
       pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
                      ? carve(own)
                      : throw SharedMemoryExhausted("the system has no memory for the pool's " +
                                                    std::to_string(plan_.fixed) + " bytes of bookkeeping")),
-      signal_(::new (static_cast<void*>(carve(sizeof(ResultSignal)))) ResultSignal),
+      signal_(::new(static_cast<void*>(carve(sizeof(ResultSignal)))) ResultSignal),
       rings_(reinterpret_cast<CompletionRing*>(carve(workers * sizeof(CompletionRing)))),
       outbox(mapping, carve(Outbox::table_size), mapping.begin() + plan_.total() - plan_.outbox, plan_.outbox),
       slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
       data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
-      hub(slots, rings_, workers, *signal_),
-      dispatcher(*this, hub) {
+      hub(slots, rings_, workers, *signal_), dispatcher(*this, hub) {
   for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }
 
@@ -222,8 +220,8 @@ inline std::exception_ptr Exchange::loss(Handle handle) const {
   const TaskNote* note = slots.note(handle);
   if (note != nullptr && note->loss) return note->loss;
   if (reason_of_break_) return reason_of_break_;
-  return std::make_exception_ptr(SerializationError(
-      "the record of a task was damaged; some worker's task wrote to memory that is not its own"));
+  return std::make_exception_ptr(
+      SerializationError("the record of a task was damaged; some worker's task wrote to memory that is not its own"));
 }
 
 inline std::exception_ptr Exchange::reason_of_break() const {
@@ -262,7 +260,7 @@ inline void Exchange::sweep(std::size_t most) {
   std::vector<Handle> ended;
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t looked = 0; looked < most && !abandoned_.empty(); ++looked) {
+    for (std::size_t left = std::min(most, abandoned_.size()); left > 0; --left) {
       if (sweep_from_ >= abandoned_.size()) sweep_from_ = 0;
       Handle& entry = abandoned_[sweep_from_];
       const StateWord word = slots[entry].load();

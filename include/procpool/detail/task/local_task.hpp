@@ -21,8 +21,9 @@ namespace procpool::detail {
     handle = exchange.slots.allocate();
   }
   if (!handle) {
-    throw SharedMemoryExhausted("no slot is free for the continuation of a future; take some results, or raise "
-                                "PoolOptions::shared_memory");
+    throw SharedMemoryExhausted(
+        "no slot is free for the continuation of a future; take some results, or raise "
+        "PoolOptions::shared_memory");
   }
   exchange.retain();
   exchange.slots[*handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
@@ -62,7 +63,8 @@ class LocalTask {
   LocalTask(const LocalTask&) = delete;
   LocalTask& operator=(const LocalTask&) = delete;
   ~LocalTask() {
-    if (!has_ended_) fail(std::make_exception_ptr(Error("what was to make the value of a future could not be started")));
+    if (!has_ended_)
+      fail(std::make_exception_ptr(Error("what was to make the value of a future could not be started")));
   }
 
   /// Who cancels this task cancels that. Before the future is given out.

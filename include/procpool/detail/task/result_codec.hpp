@@ -80,8 +80,9 @@ T local_value_of(const ResultHandle& handle) {
   }
   const std::shared_ptr<void> value = exchange.take_local(handle.handle());
   if (!value) {
-    throw UsageError("the value of this future went to on_ready() or co_await before, and a value of this type cannot be "
-                     "copied; take it once only");
+    throw UsageError(
+        "the value of this future went to on_ready() or co_await before, and a value of this type cannot be "
+        "copied; take it once only");
   }
   return std::move(*static_cast<T*>(value.get()));
 }
@@ -90,8 +91,9 @@ T local_value_of(const ResultHandle& handle) {
 /// Throws SerializationError if the bytes are none of T's.
 template <class T>
 T value_of(const ResultHandle& handle, const RawResult& result) {
-  constexpr auto damaged = "the result of a task is not of the type that the task returns; some worker's task wrote to "
-                           "memory that is not its own";
+  constexpr auto damaged =
+      "the result of a task is not of the type that the task returns; some worker's task wrote to "
+      "memory that is not its own";
   if (result.header.kind == ResultKind::local) {
     if (handle.word().owner() != no_worker) throw SerializationError(damaged);
     if constexpr (!std::is_void_v<T>) return local_value_of<T>(handle);

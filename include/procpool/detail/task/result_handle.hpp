@@ -18,8 +18,8 @@ namespace procpool::detail {
 /// A result that may be decoded: the bytes were checked to lie where results lie.
 struct RawResult {
   ResultHeader header;
-  std::span<const std::byte> bytes;   // of an encoded value or exception
-  std::exception_ptr failure;         // why there is no value; null if there is one, or an encoded exception
+  std::span<const std::byte> bytes;  // of an encoded value or exception
+  std::exception_ptr failure;        // why there is no value; null if there is one, or an encoded exception
 };
 
 /// Move-only; does nothing in a process other than the one that made it. Its const members may be called by several

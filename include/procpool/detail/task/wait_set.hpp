@@ -68,7 +68,7 @@ class WaitSet final : private Watcher {
   std::unordered_map<Handle, std::size_t> keys_;  // this and the next two: the caller's thread only
   std::vector<Handle> taken_;                     // from ready_, in order
   std::size_t next_taken_ = 0;
-  std::vector<Handle> ready_;                     // under the hub's lock
+  std::vector<Handle> ready_;  // under the hub's lock
 };
 
 }  // namespace procpool::detail

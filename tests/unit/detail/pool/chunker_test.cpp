@@ -52,7 +52,6 @@ std::vector<double> hundred_long_times() {
 
 struct Terms {
   int workers = 2;
-  int window = 3;  // chunks in flight, for each worker
   bool is_total_known = true;
 };
 
@@ -83,10 +82,12 @@ class Simulation {
   };
 
   void send() {
-    const auto in_flight = [this] { return queued_.size() + running_.size(); };
-    while (sent_ < items_.count && in_flight() < static_cast<std::size_t>(terms_.window * terms_.workers)) {
+    const auto under_way = [this] { return queued_.size() + running_.size(); };
+    while (sent_ < items_.count) {
       const std::size_t left = items_.count - sent_;
-      const std::size_t size = chunker_.next_size(terms_.is_total_known ? left : Chunker::unknown);
+      const std::size_t known_left = terms_.is_total_known ? left : Chunker::unknown;
+      if (under_way() >= chunker_.window(known_left)) break;
+      const std::size_t size = chunker_.next_size(known_left);
       if (size == 0) throw std::logic_error("items remain, but the next chunk shall hold none");
       queued_.emplace_back(sent_, sent_ + std::min(size, left));
       sent_ = queued_.back().second;
@@ -137,19 +138,17 @@ double ratio_to_best_by_hand(const Items& items, Terms terms) {
 TEST_CASE("ten million items of a nanosecond take at most 10 % longer than with the best chunk size") {
   Terms terms;
   terms.workers = GENERATE(1, 2, 4, 8);
-  terms.window = GENERATE(2, 3, 4);
   terms.is_total_known = GENERATE(true, false);
-  CAPTURE(terms.workers, terms.window, terms.is_total_known);
+  CAPTURE(terms.workers, terms.is_total_known);
   CHECK(ratio_to_best_by_hand(uniform(10'000'000, 1), terms) < 1.1);
 }
 
 TEST_CASE("a hundred items of 1 to 100 ms in any order take at most 10 % longer than with the best chunk size") {
   Terms terms;
   terms.workers = GENERATE(1, 2, 4, 8, 64);
-  terms.window = GENERATE(2, 3, 4);
   terms.is_total_known = GENERATE(true, false);
   const auto order = GENERATE(as<std::string>(), "rising", "falling", "shuffled");
-  CAPTURE(terms.workers, terms.window, terms.is_total_known, order);
+  CAPTURE(terms.workers, terms.is_total_known, order);
   std::vector<double> times = hundred_long_times();
   if (order == "falling") std::reverse(times.begin(), times.end());
   if (order == "shuffled") std::shuffle(times.begin(), times.end(), std::mt19937_64(1));
@@ -242,6 +241,17 @@ TEST_CASE("no chunk is more than half a worker's share of what remains") {
   CHECK(chunker.next_size(15) == 1);
   CHECK(chunker.next_size(1) == 1);
   CHECK(chunker.next_size(0) == 0);
+}
+
+TEST_CASE("few chunks are under way while sizes are found, many when nothing is to be found any more") {
+  Chunker chunker(4);
+  CHECK(chunker.window() == 12);
+  CHECK(chunker.window(1'000'000) == 12);
+  chunker.record(1000, milliseconds(1));
+  CHECK(chunker.window() == 12);
+  CHECK(chunker.window(2008) == 12);
+  CHECK(chunker.window(2007) == 256);
+  CHECK(Chunker(4, 10).window() == 256);
 }
 
 TEST_CASE("a chosen chunk size is kept, but for the last chunk") {

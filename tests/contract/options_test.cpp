@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <set>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/shared_page.hpp"
+
+using Catch::Matchers::ContainsSubstring;
+using procpool::PoolOptions;
+using procpool::ProcessPool;
+using procpool::UsageError;
+using procpool::WaitPolicy;
+using support::eventually;
+using support::SharedCount;
+
+namespace {
+
+int same(int x) { return x; }
+
+std::string environment(const char* name) {
+  const char* const value = ::getenv(name);
+  return value != nullptr ? value : "not set";
+}
+
+}  // namespace
+
+TEST_CASE("the number of workers may be of any integral type but bool") {
+  CHECK(ProcessPool(2).workers().size() == 2);
+  CHECK(ProcessPool(short{2}).workers().size() == 2);
+  CHECK(ProcessPool(2U).workers().size() == 2);
+  CHECK(ProcessPool(std::size_t{2}).workers().size() == 2);
+  CHECK(ProcessPool(std::int64_t{2}).workers().size() == 2);
+  int count = 2;
+  ProcessPool pool{count};
+  CHECK(pool.workers().size() == 2);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<ProcessPool<>, bool>);
+  STATIC_REQUIRE_FALSE(std::is_constructible_v<ProcessPool<>, double>);
+  STATIC_REQUIRE_FALSE(std::is_convertible_v<int, ProcessPool<>>);
+}
+
+TEST_CASE("a pool of no given size has a worker for each usable CPU") {
+  const auto cpus = static_cast<std::size_t>(procpool::usable_cpus());
+  CHECK(ProcessPool().workers().size() == cpus);
+  CHECK(ProcessPool(0).workers().size() == cpus);
+  CHECK(ProcessPool(PoolOptions{}).workers().size() == cpus);
+}
+
+TEST_CASE("a number of workers that makes no sense is a mistake that is named") {
+  CHECK_THROWS_AS(ProcessPool(-1), UsageError);
+  CHECK_THROWS_WITH(ProcessPool(-1), ContainsSubstring("workers is -1"));
+  CHECK_THROWS_AS(ProcessPool(std::int64_t{-1}), UsageError);
+  CHECK_THROWS_AS(ProcessPool(1'000'000), UsageError);
+  CHECK_THROWS_AS(ProcessPool(std::numeric_limits<std::size_t>::max()), UsageError);
+  CHECK_THROWS_AS(ProcessPool(std::numeric_limits<std::int64_t>::min()), UsageError);
+  CHECK_THROWS_AS(ProcessPool(PoolOptions{.workers = -1}), UsageError);
+  CHECK_THROWS_AS((ProcessPool{-1, [] { return 1; }}), UsageError);
+}
+
+TEST_CASE("an option that makes no sense is a mistake that is named") {
+  CHECK_THROWS_WITH(ProcessPool(PoolOptions{.queue_capacity = 0}), ContainsSubstring("queue_capacity is 0"));
+  CHECK_THROWS_AS(ProcessPool(PoolOptions{.queue_capacity = -1}), UsageError);
+  CHECK_THROWS_AS(ProcessPool(PoolOptions{.queue_capacity = INT_MAX}), UsageError);
+  CHECK_THROWS_WITH(ProcessPool(PoolOptions{.max_tasks_per_worker = -1}), ContainsSubstring("max_tasks_per_worker is -1"));
+  CHECK_THROWS_WITH(ProcessPool(PoolOptions{.library_threads = -2}), ContainsSubstring("library_threads is -2"));
+  CHECK_THROWS_AS(ProcessPool(PoolOptions{.shared_memory = 4096}), UsageError);
+}
+
+TEST_CASE("a pool works with every policy of waiting") {
+  for (const WaitPolicy policy : {WaitPolicy::spin, WaitPolicy::balanced, WaitPolicy::block}) {
+    ProcessPool pool{{.workers = 2, .wait = policy}};
+    CHECK(pool.map(same, std::vector{1, 2, 3}) == std::vector{1, 2, 3});
+    CHECK(pool.submit(same, 4).get() == 4);
+  }
+}
+
+TEST_CASE("pinned workers have one CPU each") {
+  const auto usable_here = [] {
+    cpu_set_t cpus;
+    ::sched_getaffinity(0, sizeof cpus, &cpus);
+    std::vector<int> usable;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+      if (CPU_ISSET(cpu, &cpus)) usable.push_back(cpu);
+    }
+    return usable;
+  };
+  const std::vector<int> usable = usable_here();
+  ProcessPool pinned{{.workers = 3, .pin_workers = true}};
+  const auto places = pinned.run_on_each_worker(usable_here);
+  for (std::size_t i = 0; i < places.size(); ++i) CHECK(places[i] == std::vector{usable[i % usable.size()]});
+  ProcessPool free{1};
+  CHECK(free.submit(usable_here).get() == usable);
+}
+
+TEST_CASE("each worker has the limits that were asked for, and this process has not") {
+  const auto limit_of = [](int resource) {
+    rlimit limit{};
+    ::getrlimit(static_cast<__rlimit_resource_t>(resource), &limit);
+    return static_cast<std::size_t>(limit.rlim_cur);
+  };
+  const std::size_t files_here = limit_of(RLIMIT_NOFILE);
+  const std::size_t address_space = std::size_t{1} << 40;
+  ProcessPool pool{
+      {.workers = 1,
+       .limits = {.address_space = address_space, .cpu_seconds = 1000, .open_files = 64, .core_size = 0}}};
+  CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_NOFILE)).get() == 64);
+  CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_CPU)).get() == 1000);
+  CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_AS)).get() == address_space);
+  CHECK(limit_of(RLIMIT_NOFILE) == files_here);
+}
+
+TEST_CASE("an allocation beyond the limit of a worker is an exception of its task") {
+  const std::size_t pool_memory = std::size_t{64} << 20;
+  const std::size_t limit = std::size_t{2} << 30;
+  // A sanitizer has reserved more address space than that.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  ProcessPool pool{{.workers = 1, .shared_memory = pool_memory, .limits = {.address_space = limit}}};
+  auto greedy = pool.submit([](std::size_t bytes) { return std::vector<char>(bytes).size(); }, 2 * limit);
+  CHECK_THROWS_AS(greedy.get(), std::bad_alloc);
+  CHECK(pool.submit(same, 1).get() == 1);
+  CHECK(pool.stats().worker_deaths == 0);
+#else
+  CHECK(limit > pool_memory);
+#endif
+}
+
+TEST_CASE("libraries with threads of their own are told how many to use in a worker") {
+  ::unsetenv("OMP_NUM_THREADS");
+  ProcessPool one{1};
+  CHECK(one.submit(environment, "OMP_NUM_THREADS").get() == "1");
+  ProcessPool three{{.workers = 1, .library_threads = 3}};
+  CHECK(three.submit(environment, "OMP_NUM_THREADS").get() == "3");
+  CHECK(three.submit(environment, "OPENBLAS_NUM_THREADS").get() == "3");
+  CHECK(three.submit(environment, "MKL_NUM_THREADS").get() == "3");
+  ProcessPool alone{{.workers = 1, .library_threads = 0}};
+  CHECK(alone.submit(environment, "OMP_NUM_THREADS").get() == "not set");
+  CHECK(environment("OMP_NUM_THREADS") == "not set");
+}
+
+TEST_CASE("a worker is replaced after as many tasks as it may run") {
+  ProcessPool pool{{.workers = 1, .max_tasks_per_worker = 3}};
+  std::vector<::pid_t> pids;
+  for (int i = 0; i < 9; ++i) pids.push_back(pool.submit(::getpid).get());
+  CHECK(std::set(pids.begin(), pids.end()).size() == 3);
+  for (std::size_t i = 0; i < 9; ++i) CHECK(pids[i] == pids[i - i % 3]);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
+TEST_CASE("a backlog is worked off by workers that are replaced again and again") {
+  for (const int most : {1, 2, 5}) {
+    CAPTURE(most);
+    const SharedCount done;
+    ProcessPool pool{{.workers = 2, .max_tasks_per_worker = most}};
+    std::vector<procpool::Future<int>> futures;
+    for (int i = 0; i < 50; ++i) futures.push_back(pool.submit([done = done.get()] { return ++*done; }));
+    pool.close();
+    pool.join();
+    CHECK(done->load() == 50);
+  }
+}
+
+TEST_CASE("a map goes on over workers that are replaced again and again") {
+  ProcessPool pool{{.workers = 2, .max_tasks_per_worker = 1}};
+  const std::vector<int> items(30, 1);
+  CHECK(pool.with({.chunk_size = 1}).map(same, items) == items);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
+TEST_CASE("a pool may have far more workers than there are CPUs") {
+  ProcessPool pool{{.workers = 100, .wait = WaitPolicy::block}};
+  const auto pids = pool.run_on_each_worker(::getpid);
+  CHECK(std::set(pids.begin(), pids.end()).size() == 100);
+  CHECK(pool.map(same, std::vector(1000, 1)) == std::vector(1000, 1));
+}
+
+TEST_CASE("a small shared memory suffices for small tasks") {
+  ProcessPool pool{{.workers = 2, .queue_capacity = 64, .shared_memory = std::size_t{16} << 20}};
+  std::vector<procpool::Future<int>> futures;
+  for (int i = 0; i < 1000; ++i) futures.push_back(pool.submit(same, i));
+  for (int i = 0; i < 1000; ++i) REQUIRE(futures[static_cast<std::size_t>(i)].get() == i);
+}

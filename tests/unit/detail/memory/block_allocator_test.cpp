@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/memory/block_allocator.hpp>
+#include <procpool/detail/memory/shared_block.hpp>
+
+#include "../../../support/catch.hpp"
+#include "../../../support/patience.hpp"
+
+using procpool::detail::BlockAllocator;
+using procpool::detail::SharedBlock;
+using procpool::detail::SharedMapping;
+
+namespace {
+
+constexpr std::size_t kibi = 1024;
+constexpr std::size_t size = 4096 * kibi;
+
+struct Memory {
+  SharedMapping mapping{2 * size};
+  BlockAllocator allocator{mapping, mapping.begin() + 4096 * 3, size};
+};
+
+}  // namespace
+
+TEST_CASE("a small block is used again while it is warm") {
+  Memory memory;
+  for (const std::size_t bytes : {1, 64, 65, 1000, 4096, 16384}) {
+    std::byte* const block = memory.allocator.allocate(bytes);
+    memory.allocator.release(block, bytes);
+    CHECK(memory.allocator.allocate(bytes) == block);
+  }
+}
+
+TEST_CASE("large blocks that come back merge into the room that they came from") {
+  Memory memory;
+  std::vector<std::byte*> blocks;
+  while (std::byte* block = memory.allocator.allocate(100 * kibi)) blocks.push_back(block);
+  REQUIRE(blocks.size() == size / (128 * kibi));
+  SECTION("from the front") {
+    for (std::byte* block : blocks) memory.allocator.release(block, 100 * kibi);
+  }
+  SECTION("from the back") {
+    for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) memory.allocator.release(*block, 100 * kibi);
+  }
+  SECTION("every second one first") {
+    for (const std::size_t first : {1, 0}) {
+      for (std::size_t i = first; i < blocks.size(); i += 2) memory.allocator.release(blocks[i], 100 * kibi);
+    }
+  }
+  std::byte* const whole = memory.allocator.allocate(size);
+  CHECK(whole == memory.allocator.region().begin());
+}
+
+TEST_CASE("an allocator without room says so, and goes on after blocks have come back") {
+  Memory memory;
+  std::byte* const whole = memory.allocator.allocate(size);
+  REQUIRE(whole != nullptr);
+  CHECK(memory.allocator.allocate(1) == nullptr);
+  CHECK(memory.allocator.allocate(size) == nullptr);
+  memory.allocator.release(whole, size);
+  CHECK(memory.allocator.allocate(1) != nullptr);
+  CHECK(memory.allocator.allocate(size + 1) == nullptr);
+}
+
+TEST_CASE("blocks lie inside the region, are aligned to 64 and never overlap, whatever is asked for") {
+  for (unsigned seed = 0; seed < (support::is_full_run() ? 200U : 10U); ++seed) {
+    Memory memory;
+    std::mt19937 random(seed);
+    std::map<std::byte*, std::pair<std::size_t, std::byte>> blocks;  // by address: bytes, and what they are filled with
+    const auto largest = std::uniform_int_distribution(2, 19)(random);
+    for (int step = 0; step < 3000; ++step) {
+      if (!blocks.empty() && std::bernoulli_distribution(0.48)(random)) {
+        const auto chosen = std::next(blocks.begin(), std::uniform_int_distribution<std::ptrdiff_t>(
+                                                          0, static_cast<std::ptrdiff_t>(blocks.size()) - 1)(random));
+        const auto [bytes, filling] = chosen->second;
+        if (chosen->first[0] != filling || chosen->first[bytes - 1] != filling) FAIL("seed " << seed << " step " << step);
+        memory.allocator.release(chosen->first, bytes);
+        blocks.erase(chosen);
+        continue;
+      }
+      const std::size_t bytes = std::uniform_int_distribution<std::size_t>(
+          1, std::size_t{1} << std::uniform_int_distribution(0, largest)(random))(random);
+      std::byte* const block = memory.allocator.allocate(bytes);
+      if (block == nullptr) continue;
+      const auto filling = static_cast<std::byte>(step);
+      std::memset(block, static_cast<int>(filling), bytes);
+      const auto behind = blocks.lower_bound(block);
+      bool is_sound = reinterpret_cast<std::uintptr_t>(block) % 64 == 0 && memory.allocator.region().holds(block, bytes);
+      is_sound &= behind == blocks.end() || block + bytes <= behind->first;
+      is_sound &= behind == blocks.begin() || std::prev(behind)->first + std::prev(behind)->second.first <= block;
+      if (!is_sound) FAIL("seed " << seed << " step " << step << ": a block of " << bytes << " bytes");
+      blocks.emplace(block, std::pair(bytes, filling));
+    }
+  }
+  SUCCEED();
+}
+
+TEST_CASE("a shared block goes back by itself, once") {
+  Memory memory;
+  std::byte* first = nullptr;
+  {
+    SharedBlock block(memory.allocator, 200);
+    REQUIRE(block);
+    first = block.data();
+    SharedBlock moved(std::move(block));
+    CHECK_FALSE(block);
+    CHECK(moved.data() == first);
+    CHECK(moved.size() == 200);
+  }
+  CHECK(memory.allocator.allocate(200) == first);
+  CHECK(memory.allocator.allocate(200) != first);
+  CHECK_FALSE(SharedBlock(memory.allocator, size + 1));
+  CHECK_FALSE(SharedBlock());
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <list>
+#include <memory>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include <procpool/detail/result/outbox.hpp>
+#include <procpool/detail/result/outbox_writer.hpp>
+
+#include "../../../support/catch.hpp"
+#include "../../../support/patience.hpp"
+
+using procpool::detail::Extent;
+using procpool::detail::FillingWord;
+using procpool::detail::Life;
+using procpool::detail::Outbox;
+using procpool::detail::OutboxWriter;
+using procpool::detail::SharedMapping;
+
+namespace {
+
+constexpr std::size_t kibi = 1024;
+constexpr std::size_t extent_size = Outbox::smallest_extent;
+
+/// An outbox of a few extents.
+struct Memory {
+  explicit Memory(std::size_t extents)
+      : mapping(Outbox::table_size + extents * extent_size),
+        is_committed(mapping.commit(mapping.begin(), Outbox::table_size)),
+        outbox(mapping, mapping.begin(), mapping.begin() + Outbox::table_size, extents * extent_size) {}
+
+  [[nodiscard]] std::size_t free_extents() const {
+    std::size_t free = 0;
+    for (std::size_t i = 0; i < outbox.count(); ++i) {
+      free += outbox.extent(i).owner.load() == 0 && outbox.extent(i).was_empty() ? 1 : 0;
+    }
+    return free;
+  }
+
+  SharedMapping mapping;
+  bool is_committed;
+  Outbox outbox;
+};
+
+/// A worker's writer with the word of its row.
+struct Writer {
+  Writer(Outbox& box, Life its_life) : outbox(box), life(its_life), writer(box, its_life, filling) {}
+
+  /// What the supervisor does for a worker that died before it published its last block.
+  void die() {
+    const FillingWord word(filling.exchange(0));
+    if (word.names_a_block()) {
+      Extent& extent = outbox.extent(word.extent());
+      const bool counted = (extent.allocated.load() & FillingWord::count_mask) == word.count();
+      if (counted) outbox.give_back(outbox.address(word.extent()));
+    }
+    outbox.orphan(life);
+  }
+
+  Outbox& outbox;
+  Life life;
+  std::atomic<std::uint64_t> filling{0};
+  OutboxWriter writer;
+};
+
+}  // namespace
+
+TEST_CASE("a filling word says which block it names") {
+  CHECK_FALSE(FillingWord().names_a_block());
+  for (const std::size_t extent : {std::size_t{0}, std::size_t{5}, Outbox::most_extents - 1}) {
+    const FillingWord word(extent, (std::uint64_t{1} << 40) + 17, 0xFFFFFFFF);
+    CHECK(word.names_a_block());
+    CHECK(word.extent() == extent);
+    CHECK(word.count() == 17);
+    CHECK(word.item() == 0xFFFFFFFF);
+  }
+}
+
+TEST_CASE("an outbox tells addresses inside from those outside, whatever they are") {
+  const Memory memory(2);
+  const Outbox& outbox = memory.outbox;
+  CHECK(outbox.count() == 2);
+  CHECK(outbox.holds(outbox.address(0), outbox.capacity()));
+  CHECK_FALSE(outbox.holds(outbox.address(0), outbox.capacity() + 1));
+  CHECK_FALSE(outbox.holds(outbox.address(0) - 1, 1));
+  CHECK_FALSE(outbox.holds(outbox.address(2), 0));
+  CHECK_FALSE(outbox.holds(outbox.address(1), SIZE_MAX));
+  CHECK_FALSE(outbox.holds(nullptr, 8));
+}
+
+TEST_CASE("small blocks lie one behind the other, and the extent is used from the front again once all came back") {
+  Memory memory(2);
+  Writer worker(memory.outbox, 7);
+  std::byte* const first = worker.writer.allocate(100);
+  std::byte* const second = worker.writer.allocate(1);
+  CHECK(first == memory.outbox.address(0));
+  CHECK(second == first + 128);
+  memory.outbox.give_back(first);
+  CHECK(worker.writer.allocate(8000) == second + 64);
+  memory.outbox.give_back(second);
+  memory.outbox.give_back(second + 64);
+  CHECK(worker.writer.allocate(1) == first);
+  CHECK(memory.free_extents() == 1);
+}
+
+TEST_CASE("a worker whose extents are full goes on in one that has emptied") {
+  Memory memory(2);
+  Writer worker(memory.outbox, 7);
+  constexpr std::size_t bytes = 32 * kibi;
+  std::vector<std::byte*> blocks;
+  while (std::byte* block = worker.writer.allocate(bytes)) blocks.push_back(block);
+  REQUIRE(blocks.size() == 2 * extent_size / bytes);
+  for (std::size_t i = 0; i < blocks.size() / 2; ++i) {
+    CHECK(worker.writer.allocate(bytes) == nullptr);
+    memory.outbox.give_back(blocks[i]);
+  }
+  for (std::size_t i = 0; i < blocks.size() / 2; ++i) CHECK(worker.writer.allocate(bytes) == blocks[i]);
+  CHECK(worker.writer.allocate(bytes) == nullptr);
+}
+
+TEST_CASE("a large block takes a run of extents that is free as soon as it was read") {
+  Memory memory(5);
+  Writer worker(memory.outbox, 7);
+  std::byte* const large = worker.writer.allocate(3 * extent_size - 10);
+  REQUIRE(large == memory.outbox.address(0));
+  large[0] = large[3 * extent_size - 11] = std::byte{1};
+  CHECK(memory.free_extents() == 2);
+  CHECK(worker.writer.allocate(3 * extent_size) == nullptr);
+  CHECK(worker.writer.allocate(extent_size / 2) == memory.outbox.address(3));
+  memory.outbox.give_back(large);
+  CHECK(memory.free_extents() == 4);
+  CHECK(worker.writer.allocate(3 * extent_size) == large);
+  CHECK(worker.writer.allocate(6 * extent_size) == nullptr);
+}
+
+TEST_CASE("a run is found between extents that are taken") {
+  Memory memory(6);
+  REQUIRE(memory.outbox.extent(2).claim(9));
+  CHECK(memory.outbox.claim(7, 3 * extent_size) == std::size_t{3});
+  CHECK(memory.outbox.claim(7, 3 * extent_size) == std::nullopt);
+  CHECK(memory.outbox.claim(7, 2 * extent_size) == std::size_t{0});
+  CHECK(memory.free_extents() == 0);
+}
+
+TEST_CASE("results outlive the worker that wrote them, and their extents come back with the last one") {
+  Memory memory(4);
+  auto worker = std::make_unique<Writer>(memory.outbox, 7);
+  std::byte* const small = worker->writer.allocate(10);
+  worker->writer.published();
+  std::byte* const other = worker->writer.allocate(10);
+  worker->writer.published();
+  std::byte* const large = worker->writer.allocate(2 * extent_size);
+  worker->writer.published();
+  worker->die();
+  CHECK(memory.free_extents() == 1);
+  memory.outbox.give_back(small);
+  memory.outbox.give_back(large);
+  CHECK(memory.free_extents() == 3);
+  memory.outbox.give_back(other);
+  CHECK(memory.free_extents() == 4);
+}
+
+TEST_CASE("whatever a worker was about when it died, its extents come back") {
+  Memory memory(4);
+  Writer worker(memory.outbox, 7);
+  SECTION("it had claimed a run") { REQUIRE(memory.outbox.claim(7, 3 * extent_size)); }
+  SECTION("it was filling a small block") { REQUIRE(worker.writer.allocate(10)); }
+  SECTION("it was filling a large block") { REQUIRE(worker.writer.allocate(3 * extent_size)); }
+  SECTION("it had said which block it would fill, and not counted it") {
+    REQUIRE(worker.writer.allocate(10));
+    worker.writer.published();
+    memory.outbox.give_back(memory.outbox.address(0));
+    worker.filling = FillingWord(0, 2, 0).bits;
+  }
+  SECTION("it had counted a large block, and not said how long it is") {
+    REQUIRE(memory.outbox.claim(7, 3 * extent_size) == std::size_t{0});
+    worker.filling = FillingWord(0, 1, 0).bits;
+    memory.outbox.extent(0).allocated = 1;
+  }
+  SECTION("it had nothing in hand") {
+    std::byte* const block = worker.writer.allocate(10);
+    worker.writer.published();
+    memory.outbox.give_back(block);
+  }
+  worker.die();
+  CHECK(memory.free_extents() == 4);
+}
+
+TEST_CASE("one who gives a block back late does not free the orphan of another life") {
+  Memory memory(1);
+  Extent& extent = memory.outbox.extent(0);
+  REQUIRE(extent.claim(7));
+  extent.orphan(7);
+  REQUIRE(extent.owner.load() == 0);
+  REQUIRE(extent.claim(8));
+  extent.orphan(7);  // of a supervisor that read the owner before
+  CHECK(extent.owner.load() == 8);
+  extent.give_back_from_run(7);  // of a reader that read the owner before
+  CHECK(extent.owner.load() == 8);
+}
+
+TEST_CASE("blocks of workers that come and go never overlap, and in the end everything comes back") {
+  struct Block {
+    std::byte* at;
+    std::size_t bytes;
+    std::byte filling;
+  };
+  for (unsigned seed = 0; seed < (support::is_full_run() ? 300U : 12U); ++seed) {
+    Memory memory(std::uniform_int_distribution<std::size_t>(2, 12)(*std::make_unique<std::mt19937>(seed)));
+    std::mt19937 random(seed);
+    Life next_life = 1;
+    std::list<Writer> workers;
+    std::vector<Block> unread;
+    int refused = 0;
+    const auto give_back_one = [&] {
+      const std::size_t chosen = random() % unread.size();
+      const Block block = unread[chosen];
+      unread[chosen] = unread.back();
+      unread.pop_back();
+      if (!std::all_of(block.at, block.at + block.bytes, [&](std::byte b) { return b == block.filling; })) {
+        FAIL("seed " << seed << ": a block was overwritten before it was read");
+      }
+      memory.outbox.give_back(block.at);
+    };
+    for (int step = 0; step < 4000; ++step) {
+      const auto what = random() % 100;
+      if (workers.size() < 3) {
+        workers.emplace_back(memory.outbox, next_life++);
+      } else if (what < 3) {
+        const auto dead = std::next(workers.begin(), static_cast<std::ptrdiff_t>(random() % workers.size()));
+        if (random() % 2 == 0) static_cast<void>(dead->writer.allocate(1 + random() % (2 * extent_size)));
+        dead->die();
+        workers.erase(dead);
+      } else if (what < 52 && !unread.empty()) {
+        give_back_one();
+      } else {
+        Writer& worker = *std::next(workers.begin(), static_cast<std::ptrdiff_t>(random() % workers.size()));
+        const std::size_t largest = std::size_t{1} << random() % 19;
+        const std::size_t bytes = random() % 50 == 0 ? 1 + random() % (2 * extent_size) : 1 + random() % largest;
+        std::byte* const at = worker.writer.allocate(bytes);
+        worker.writer.published();
+        if (at == nullptr) {
+          ++refused;
+          continue;
+        }
+        if (!memory.outbox.holds(at, bytes)) FAIL("seed " << seed << ": a block outside");
+        unread.push_back({at, bytes, static_cast<std::byte>(step)});
+        std::memset(at, step & 0xFF, bytes);
+      }
+    }
+    CHECK(refused > 0);
+    while (!unread.empty()) give_back_one();
+    for (Writer& worker : workers) worker.die();
+    if (memory.free_extents() != memory.outbox.count()) {
+      FAIL("seed " << seed << ": only " << memory.free_extents() << " of " << memory.outbox.count() << " came back");
+    }
+  }
+}
