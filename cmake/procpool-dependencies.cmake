@@ -16,7 +16,7 @@ if(NOT TARGET Boost::headers)
   find_package(Boost 1.81 QUIET MODULE)
 endif()
 if(NOT TARGET Boost::headers)
-  list(APPEND procpool_missing "Boost 1.81 or later, headers only (Debian: libboost1.81-dev; or say -DBoost_ROOT=FOLDER)")
+  list(APPEND procpool_missing "Boost 1.81 or later (Debian: libboost1.81-dev; or say -DBoost_ROOT=FOLDER)")
 endif()
 
 find_package(cereal 1.3 QUIET CONFIG)

@@ -6,4 +6,6 @@
 #include "../support/std_async_pool.hpp"
 #include "allocations.hpp"
 
-int main(int argc, char** argv) { return bench::measure_allocations<bench::StdAsyncPool>(bench::options(argc, argv), 1'000); }
+int main(int argc, char** argv) {
+  return bench::measure_allocations<bench::StdAsyncPool>(bench::options(argc, argv), 1'000);
+}

@@ -4,12 +4,12 @@
 /// @file
 /// Prints what Google Benchmark measures as the other programs print theirs.
 
-#include <benchmark/benchmark.h>
-
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <benchmark/benchmark.h>
 
 #include "../support/measure.hpp"
 

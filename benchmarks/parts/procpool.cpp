@@ -4,17 +4,18 @@
 /// Parts: what do the steps cost, uncontended, that each task takes some of? The one place for Google Benchmark: loops
 /// of nanoseconds, of which it finds out how many make a measurement.
 
-#include <benchmark/benchmark.h>
-
-#include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
-#include <procpool/detail/memory/robust_mutex.hpp>
-#include <procpool/detail/wait/event_count.hpp>
 #include <thread>
 #include <utility>
+
+#include <benchmark/benchmark.h>
+#include <boost/interprocess/sync/interprocess_mutex.hpp>
+
+#include <procpool/detail/memory/robust_mutex.hpp>
+#include <procpool/detail/wait/event_count.hpp>
 
 #include "json_lines.hpp"
 

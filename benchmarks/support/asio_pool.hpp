@@ -7,14 +7,15 @@
 #include <sys/types.h>
 
 #include <algorithm>
-#include <asio/packaged_task.hpp>
-#include <asio/post.hpp>
-#include <asio/thread_pool.hpp>
 #include <cstddef>
 #include <future>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <asio/packaged_task.hpp>
+#include <asio/post.hpp>
+#include <asio/thread_pool.hpp>
 
 #include "blocks.hpp"
 

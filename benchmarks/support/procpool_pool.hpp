@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <procpool/procpool.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <procpool/procpool.hpp>
 
 namespace bench {
 

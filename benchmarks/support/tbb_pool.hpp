@@ -4,10 +4,6 @@
 /// @file
 /// A oneTBB arena as the questions see a pool: enqueue with std::packaged_task, and parallel_for.
 
-#include <oneapi/tbb/blocked_range.h>
-#include <oneapi/tbb/global_control.h>
-#include <oneapi/tbb/parallel_for.h>
-#include <oneapi/tbb/task_arena.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -15,6 +11,11 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <oneapi/tbb/blocked_range.h>
+#include <oneapi/tbb/global_control.h>
+#include <oneapi/tbb/parallel_for.h>
+#include <oneapi/tbb/task_arena.h>
 
 namespace bench {
 

@@ -24,8 +24,10 @@ def exists(folder, path):
 
 
 def dead_paths(tree, path):
+    in_code = False
     for number, line in tree.lines(path):
-        for target in LINK.findall(line):
+        in_code ^= line.lstrip().startswith("```")
+        for target in LINK.findall("" if in_code else re.sub(r"`[^`]*`", "", line)):
             if "://" not in target and not target.startswith("mailto:") and not exists(path.parent, target):
                 yield f"{tree.name(path)}:{number}: the link leads nowhere: {target}"
         for target in PATH.findall(line):

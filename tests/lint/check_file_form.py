@@ -50,7 +50,7 @@ def problems(tree):
         if not any(LICENCE in line for _, line in lines[:2]):
             yield f"{tree.name(path)}:1: it does not name its licence"
         for number, line in lines:
-            if len(line) > LONGEST_LINE and path.suffix != ".txt":
+            if len(line) > LONGEST_LINE:
                 yield f"{tree.name(path)}:{number}: the line has {len(line)} characters, of {LONGEST_LINE} at most"
             if line != line.rstrip() or "\t" in line:
                 yield f"{tree.name(path)}:{number}: a tab, or blanks at the end of the line"

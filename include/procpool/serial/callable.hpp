@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
@@ -34,7 +35,7 @@ consteval bool is_flat_callable() {
   if constexpr (callable_is_stateless<F> || is_partial<F> || is_reference_wrapper<F>) {
     return false;
   } else if constexpr (std::is_pointer_v<F> || std::is_member_pointer_v<F> || is_closure<F> || is_from_snapshot<F>) {
-    return std::is_trivially_copyable_v<F>;
+    return is_all_bytes<F>;
   } else if constexpr (std::is_class_v<F> && std::is_trivially_copyable_v<F>) {
     return !has_serialize_functions<F>;
   } else {
@@ -130,6 +131,15 @@ template <class F>
   }
 }
 
+/// A copy of the `F` that has these bytes, which need not be aligned. (std::bit_cast asks GCC what is_all_bytes does not.)
+template <class F>
+[[nodiscard]] F callable_of(const std::byte* bytes) noexcept {
+  static_assert(is_all_bytes<F>);
+  alignas(F) std::byte copy[sizeof(F)];
+  std::memcpy(copy, bytes, sizeof(F));
+  return F(*std::launder(reinterpret_cast<const F*>(copy)));
+}
+
 /// Adds `function`, which outlives the use of `encoding`; nothing for one without state. Runs the user's `serialize`.
 template <class F>
 void encode_callable(Encoding& encoding, const F& function) {
@@ -154,7 +164,7 @@ struct CallableDecoder {
     if constexpr (callable_is_stateless<F>) {
       return stateless_callable<F>();
     } else if constexpr (callable_is_flat<F>) {
-      return std::bit_cast<F>(decoder.next<std::array<std::byte, sizeof(F)>>());
+      return callable_of<F>(decoder.next<std::array<std::byte, sizeof(F)>>().data());
     } else if constexpr (callable_crosses<F>) {
       return decoder.next<F>();
     } else {

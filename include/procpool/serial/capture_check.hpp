@@ -51,7 +51,7 @@ void check_captured_words(const T& object) {
     alignas(T) std::array<std::byte, sizeof(T)> bytes;
     std::memcpy(bytes.data(), &object, sizeof(T));
 #if __has_builtin(__builtin_clear_padding)
-    __builtin_clear_padding(reinterpret_cast<T*>(bytes.data()));
+    if constexpr (__is_trivially_copyable(T)) __builtin_clear_padding(reinterpret_cast<T*>(bytes.data()));
 #endif
     for (std::size_t offset = 0; offset + word_bytes <= size_without_tail<T>(); offset += word_bytes) {
       std::uintptr_t word = 0;

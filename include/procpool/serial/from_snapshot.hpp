@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <procpool/serial/signature.hpp>
+#include <procpool/serial/type_kind.hpp>
 
 namespace procpool::detail {
 
@@ -35,6 +36,9 @@ class FromSnapshot {
   [[no_unique_address]] F function_;
 };
 
+template <class F>
+inline constexpr bool is_all_bytes<FromSnapshot<F>> = is_all_bytes<F>;
+
 template <class T>
 inline constexpr bool is_from_snapshot = false;
 template <class F>
@@ -56,7 +60,7 @@ template <class F>
 [[nodiscard]] constexpr auto from_snapshot(F&& function) {
   using Function = std::decay_t<F>;
   static_assert(
-      std::is_trivially_copyable_v<Function>,
+      detail::is_all_bytes<Function>,
       "procpool: from_snapshot sends the bytes of a function object, but this one holds something that is more "
       "than its bytes (a std::string, a container, a smart pointer). Capture a pointer or a reference to it "
       "instead, or bind the value with procpool::partial(f, values...)");

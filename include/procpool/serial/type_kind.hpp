@@ -44,6 +44,13 @@ consteval bool names_a_closure(std::string_view name) {
 template <class T>
 inline constexpr bool is_closure = std::is_class_v<T> && !std::is_aggregate_v<T> && names_a_closure(pretty_name<T>());
 
+/// True if the bytes of a callable are all there is of it: what std::is_trivially_copyable says, but GCC 12 denies that of
+/// a closure once somebody has asked whether it can be assigned, as std::optional and std::tuple do.
+template <class F>
+inline constexpr bool is_all_bytes =
+    std::is_trivially_copyable_v<F> || (is_closure<F> && std::is_trivially_copy_constructible_v<F> &&
+                                        std::is_trivially_move_constructible_v<F> && std::is_trivially_destructible_v<F>);
+
 template <class T>
 inline constexpr bool is_reference_wrapper = false;
 template <class T>

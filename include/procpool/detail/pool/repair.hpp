@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/result/outbox_writer.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/error/worker_died.hpp>
 

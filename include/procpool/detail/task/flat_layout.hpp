@@ -5,13 +5,13 @@
 /// Where small trivially copyable values lie when they travel in a slot, or as items of a chunk.
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include <procpool/serial/callable.hpp>
 #include <procpool/serial/flat.hpp>
 
 namespace procpool::detail {
@@ -42,11 +42,7 @@ struct FlatLayout {
     if constexpr (is_flat_value<Value>) {
       return load_flat<Value>(from + offsets[I]);
     } else {  // A callable.
-      struct Raw {
-        alignas(Value) std::byte bytes[sizeof(Value)];
-      } raw;
-      std::memcpy(raw.bytes, from + offsets[I], sizeof(Value));
-      return std::bit_cast<Value>(raw);
+      return callable_of<Value>(from + offsets[I]);
     }
   }
 };

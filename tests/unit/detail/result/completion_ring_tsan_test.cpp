@@ -34,14 +34,12 @@ TEST_CASE("what one thread pushes another drains, or is told to scan for it") {
       ring->push(handle);
     }
   });
-  int scans = 0;
   while (seen_count < total) {
     if (!ring->had_something()) {
       std::this_thread::yield();
       continue;
     }
     if (ring->drain(see)) continue;
-    ++scans;
     for (Handle handle = 0; handle < total; ++handle) {
       if (ended[handle].load(std::memory_order_acquire)) see(handle);
     }

@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/pool/repair.hpp>
+#include <procpool/detail/pool/ring_walk.hpp>
+#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/error/worker_died.hpp>
+
+#include "../../../support/catch.hpp"
+#include "../../../support/pool_without_processes.hpp"
+
+using namespace procpool::detail;
+using procpool::WorkerDied;
+using support::PoolWithoutProcesses;
+
+namespace {
+
+constexpr int killed = SIGKILL;         // as waitpid(2) tells it
+constexpr int exited_with_3 = 3 << 8;   // as above
+constexpr int left_in_order = 0;        // as above
+constexpr std::size_t all = SIZE_MAX;
+
+int runs = 0;
+
+/// Counts that it ran, and returns its argument.
+void run_once(TaskContext& context) {
+  ++runs;
+  context.return_inline(support::argument_of<int>(context));
+}
+
+/// A pool of two workers. The test does what worker 0 does, step by step, until it dies; worker 1 does the rest.
+struct Stage {
+  PoolWithoutProcesses pool{2};
+  Repair repair{pool.exchange(), pool.layout()};
+  Row& row = pool.row(0);
+
+  Stage() { runs = 0; }
+
+  /// The step of the worker that names the task, is about to claim it.
+  void name(const ResultHandle& task) { row.current = Cell(pool.slot(task).load().ticket(), task.handle()).bits; }
+  void claim(const ResultHandle& task) {
+    name(task);
+    move(task, Phase::claimed);
+  }
+  void start(const ResultHandle& task) {
+    claim(task);
+    move(task, Phase::running);
+  }
+  void finish(const ResultHandle& task) {
+    start(task);
+    pool.slot(task).result = ResultHeader{7, sizeof(int), ResultKind::inline_value};
+    move(task, Phase::done);
+  }
+  void move(const ResultHandle& task, Phase phase) {
+    StateWord word = pool.slot(task).load();
+    REQUIRE(pool.slot(task).transition(word, word.with_phase(phase).with_owner(0)));
+  }
+
+  void die(int status = killed) {
+    row.pid = 4711;
+    repair.bury(0, 1, status);
+  }
+
+  /// Worker 1 runs everything that waits.
+  void run_rest() {
+    pool.stop();
+    pool.serve(1, 2);
+  }
+
+  [[nodiscard]] bool is_idle() { return !walk_to_live_head(pool.layout().ring(RingName::normal).ring, pool.exchange().slots); }
+};
+
+/// The int that the task returned.
+int value_of_task(ResultHandle task) {
+  REQUIRE(task.is_ready());
+  return take_result<int>(std::move(task));
+}
+
+/// How the task's worker died.
+WorkerDied death_of(ResultHandle task) {
+  REQUIRE(task.is_ready());
+  try {
+    static_cast<void>(take_result<int>(std::move(task)));
+  } catch (const WorkerDied& death) {
+    return death;
+  }
+  throw std::logic_error("the task has a value");
+}
+
+}  // namespace
+
+TEST_CASE("a worker that died before it claimed the task that it names leaves the task to others") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.name(task);
+  stage.die();
+  CHECK(stage.row.current == 0);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(task)) == 5);
+  CHECK(runs == 1);
+}
+
+TEST_CASE("a task that was claimed and not started runs elsewhere, whether its cell was passed or not") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  ResultHandle next = stage.pool.submit(run_once, 6);
+  stage.claim(task);
+  SECTION("not passed") {}
+  SECTION("passed") { stage.pool.layout().ring(RingName::normal).ring.pass(stage.pool.slot(task).load().ticket()); }
+  stage.die();
+  CHECK(stage.pool.slot(task).load().phase() == Phase::queued);
+  CHECK(stage.pool.slot(task).load().requeues() == 1);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(task)) == 5);
+  CHECK(value_of_task(std::move(next)) == 6);
+  CHECK(runs == 2);
+}
+
+TEST_CASE("flags that were set on a task stay when it is queued again") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.claim(task);
+  CHECK_FALSE(task.cancel());
+  set_flag(stage.pool.slot(task), [](StateWord seen) { return seen.with_waiting().with_notify(); });
+  stage.die();
+  const StateWord word = stage.pool.slot(task).load();
+  CHECK(word.is_asked_to_stop());
+  CHECK(word.is_waited_for());
+  CHECK(word.is_watched());
+  CHECK(task.cancel());
+}
+
+TEST_CASE("a task whose workers die four times before it starts is lost") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  for (int death = 0; death < 3; ++death) {
+    stage.claim(task);
+    stage.die();
+    REQUIRE(stage.pool.slot(task).load().phase() == Phase::queued);
+  }
+  stage.claim(task);
+  stage.die();
+  CHECK(death_of(std::move(task)).signal() == SIGKILL);
+}
+
+TEST_CASE("a running task is lost, with the pid of its worker and how it ended") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  SECTION("by a signal") {
+    stage.die();
+    const WorkerDied death = death_of(std::move(task));
+    CHECK(death.pid() == 4711);
+    CHECK(death.signal() == SIGKILL);
+    CHECK(death.exit_status() == -1);
+    CHECK(death.label().empty());
+    CHECK_FALSE(death.position());
+  }
+  SECTION("by an exit") {
+    stage.die(exited_with_3);
+    const WorkerDied death = death_of(std::move(task));
+    CHECK(death.signal() == 0);
+    CHECK(death.exit_status() == 3);
+  }
+  SECTION("by an exit with status 0") {
+    stage.die(left_in_order);
+    CHECK(death_of(std::move(task)).exit_status() == 0);
+  }
+  CHECK(runs == 0);
+}
+
+TEST_CASE("a worker that dies while it holds the mutex of its slot loses its task alone") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  std::thread([&] { static_cast<void>(stage.pool.slot(task).mutex.lock_reporting()); }).join();
+  stage.die();
+  const Handle handle = task.handle();
+  CHECK(death_of(std::move(task)).signal() == SIGKILL);
+  ResultHandle next = stage.pool.submit(run_once, 6);
+  REQUIRE(next.handle() == handle);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(next)) == 6);
+}
+
+TEST_CASE("a task that has ended stays so, and those whom its worker did not tell are told") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  class Told final : public Watcher {
+   public:
+    int count = 0;
+    void ended(Handle) noexcept override { ++count; }
+  } watcher;
+  stage.pool.exchange().hub.watch(task.handle(), watcher);
+  stage.finish(task);
+  CHECK(watcher.count == 0);
+  stage.die();
+  CHECK(watcher.count == 1);
+  CHECK(value_of_task(std::move(task)) == 7);
+}
+
+TEST_CASE("a task in a mailbox runs in that worker's next life, and nowhere else") {
+  Stage stage;
+  ResultHandle task = stage.pool.post(0, run_once, 5);
+  SECTION("it was not claimed") {}
+  SECTION("it was claimed, and stands in the mailbox still") { stage.claim(task); }
+  SECTION("it was claimed and taken out") {
+    stage.claim(task);
+    stage.row.mailbox = 0;
+  }
+  stage.die();
+  stage.run_rest();
+  CHECK(runs == 0);
+  CHECK_FALSE(task.is_ready());
+  stage.pool.serve(0, 3);
+  CHECK(value_of_task(std::move(task)) == 5);
+}
+
+TEST_CASE("more tasks than the ring for them holds are queued again in time") {
+  constexpr int count = 5000;
+  Stage stage;
+  std::vector<ResultHandle> tasks;
+  for (int i = 0; i < count; ++i) {
+    tasks.push_back(stage.pool.submit(run_once, i));
+    stage.claim(tasks.back());
+    stage.pool.layout().ring(RingName::normal).ring.pass(stage.pool.slot(tasks.back()).load().ticket());
+    stage.die();
+  }
+  CHECK(stage.repair.had_waiting());
+  stage.run_rest();
+  CHECK(runs == static_cast<int>(PoolLayout::requeue_capacity));
+  stage.repair.look_for_strays(all);
+  CHECK(stage.repair.had_waiting());
+  stage.repair.requeue_waiting();
+  CHECK_FALSE(stage.repair.had_waiting());
+  stage.run_rest();
+  CHECK(runs == count);
+  for (int i = 0; i < count; ++i) CHECK(value_of_task(std::move(tasks[static_cast<std::size_t>(i)])) == i);
+}
+
+TEST_CASE("the block that a dead worker was filling comes back, one that it published does not") {
+  Stage stage;
+  OutboxWriter writer(stage.pool.exchange().outbox, 1, stage.row.filling);
+  const std::size_t bytes = GENERATE(std::size_t{100}, 3 * Outbox::smallest_extent);
+  const std::size_t extents = stage.pool.exchange().outbox.count();
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  std::byte* const block = writer.allocate(bytes);
+  SECTION("it was filling") {
+    stage.die();
+    CHECK(stage.pool.free_extents() == extents);
+  }
+  SECTION("it had published the task, and said nothing yet about the block") {
+    stage.pool.slot(task).result = ResultHeader{std::bit_cast<std::uint64_t>(block), bytes & ResultHeader::largest_size,
+                                                ResultKind::value};
+    stage.move(task, Phase::done);
+    stage.die();
+    CHECK(stage.pool.free_extents() < extents);
+    const RawResult result = task.read();
+    CHECK(result.bytes.data() == block);
+    task.give_back(result);
+    CHECK(stage.pool.free_extents() == extents);
+  }
+}
+
+namespace {
+
+/// A chunk of three items whose results are blocks, as a worker has left it in the middle of the second.
+struct ChunkStage : Stage {
+  OutboxWriter writer{pool.exchange().outbox, 1, row.filling};
+  std::optional<ResultHandle> task;
+  ChunkHeader* header = nullptr;
+  ItemBlock* blocks = nullptr;
+
+  explicit ChunkStage(std::size_t items = 3) {
+    auto note = std::make_unique<TaskNote>();
+    note->items = items;
+    note->has_item_blocks = true;
+    note->has_position = true;
+    note->first_position = 10;
+    note->label = "a label";
+    note->results = SharedBlock(pool.exchange().data, sizeof(ChunkHeader) + items * sizeof(ItemBlock));
+    header = ::new (static_cast<void*>(note->results.data())) ChunkHeader;
+    blocks = reinterpret_cast<ItemBlock*>(header + 1);
+    std::memset(static_cast<void*>(blocks), 0, items * sizeof(ItemBlock));
+    task = pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+    start(*task);
+    store_block(0);
+    header->finished = 1;
+    writer.published();
+  }
+
+  void store_block(std::size_t item) {
+    writer.set_item(static_cast<std::uint32_t>(item));
+    blocks[item] = {std::bit_cast<std::uint64_t>(writer.allocate(100)), 100};
+  }
+  void link_failure(std::size_t item) {
+    writer.set_item(static_cast<std::uint32_t>(item));
+    std::byte* const at = writer.allocate(sizeof(FailureRecord));
+    const FailureRecord record{item, header->failures.load(), 0};
+    std::memcpy(at, &record, sizeof record);
+    header->failures = std::bit_cast<std::uint64_t>(at);
+  }
+
+  /// The chunk is given back as a collector does it: then nothing of it may be left in the outbox.
+  void give_back() {
+    StateWord word = pool.slot(*task).load();
+    if (!word.is_final()) pool.slot(*task).transition(word, word.with_phase(Phase::done));
+    task->give_back(task->read());
+    repair.bury(0, 1, killed);
+    CHECK(pool.free_extents() == pool.exchange().outbox.count());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("of a chunk the item at which the worker died is lost, and the rest is queued again") {
+  ChunkStage stage;
+  std::size_t lost = 1;
+  SECTION("nothing of the item was there") {}
+  SECTION("its block was handed out") {
+    stage.writer.set_item(1);
+    static_cast<void>(stage.writer.allocate(100));
+  }
+  SECTION("its block was stored") { stage.store_block(1); }
+  SECTION("its failure was linked") { stage.link_failure(1); }
+  SECTION("it was finished, and nothing was said yet about its block") {
+    stage.store_block(1);
+    stage.header->finished = 2;
+    lost = 2;
+  }
+  SECTION("its failure was finished, and nothing was said yet about its block") {
+    stage.link_failure(1);
+    stage.header->finished = 2;
+    lost = 2;
+  }
+  stage.die();
+  const TaskNote& note = *stage.pool.exchange().slots.note(stage.task->handle());
+  REQUIRE(note.item_losses.size() == 1);
+  CHECK(note.item_losses[0].item == lost);
+  try {
+    std::rethrow_exception(note.item_losses[0].reason);
+  } catch (const WorkerDied& death) {
+    CHECK(death.position() == 10 + lost);
+    CHECK(death.label() == "a label");
+    CHECK(death.signal() == SIGKILL);
+  }
+  CHECK(stage.header->finished == lost + 1);
+  CHECK(stage.blocks[0].address != 0);
+  if (lost < 3) CHECK(stage.blocks[lost].address == 0);
+  CHECK(stage.pool.slot(*stage.task).load().phase() == (lost == 2 ? Phase::done : Phase::queued));
+  stage.give_back();
+}
+
+TEST_CASE("a chunk keeps what was finished when its next worker dies before it starts, however often") {
+  ChunkStage stage;
+  stage.die();
+  for (int death = 0; death < 3; ++death) {
+    stage.claim(*stage.task);
+    stage.die();
+  }
+  CHECK(stage.header->finished == 2);
+  stage.claim(*stage.task);
+  stage.die();
+  CHECK(stage.header->finished == 3);
+  const TaskNote& note = *stage.pool.exchange().slots.note(stage.task->handle());
+  REQUIRE(note.item_losses.size() == 2);
+  CHECK(note.item_losses[0].item == 1);
+  CHECK(note.item_losses[1].item == 2);
+  CHECK(stage.blocks[0].address != 0);
+  stage.give_back();
+}
+
+TEST_CASE("the block of a whole chunk's result comes back too") {
+  ChunkStage stage;
+  stage.header->finished = 3;
+  stage.writer.set_item(OutboxWriter::no_item);
+  static_cast<void>(stage.writer.allocate(100));
+  stage.die();
+  CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::done);
+  stage.give_back();
+}
+
+TEST_CASE("a dead worker's task is found though a wild write has ruined its row") {
+  Stage stage;
+  ResultHandle other = stage.pool.submit(run_once, 4);
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  SECTION("to nothing") { stage.row.current = 0; }
+  SECTION("to a slot that is not there") { stage.row.current = ~std::uint64_t{0}; }
+  SECTION("to another task") { stage.row.current = Cell(stage.pool.slot(other).load().ticket(), other.handle()).bits; }
+  stage.row.filling = ~std::uint64_t{0};
+  stage.die();
+  CHECK(death_of(std::move(task)).signal() == SIGKILL);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(other)) == 4);
+}
+
+TEST_CASE("a waiting task whose cell was ruined runs all the same, and so do those behind it") {
+  for (const std::uint64_t wild : {std::uint64_t{0}, ~std::uint64_t{0}, Cell(0x7FFFFFFFFF, 3).bits, Cell(1025, 0xFFFFFF).bits,
+                                   Cell(1, 1).bits}) {
+    Stage stage;
+    std::vector<ResultHandle> tasks;
+    for (int i = 0; i < 5; ++i) tasks.push_back(stage.pool.submit(run_once, i));
+    auto* const cells = reinterpret_cast<Ring::Word*>(stage.pool.exchange().ring_part());
+    const std::uint64_t ticket = stage.pool.slot(tasks[1]).load().ticket();
+    for (std::size_t i = 0; i < PoolLayout::requeue_capacity + 3 * 1024; ++i) {
+      if (cells[i].load() == Cell(ticket, tasks[1].handle()).bits) cells[i] = wild;
+    }
+    stage.run_rest();
+    static_cast<void>(stage.is_idle());  // A tick of the supervisor walks over the ruin.
+    stage.repair.look_for_strays(all);
+    stage.run_rest();
+    for (int i = 0; i < 5; ++i) CHECK(value_of_task(std::move(tasks[static_cast<std::size_t>(i)])) == i);
+    CHECK(runs == 5);
+  }
+}
+
+TEST_CASE("tasks before a ring's ruined head run all the same") {
+  for (const std::uint64_t wild : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1024 + 3}, std::uint64_t{99}}) {
+    Stage stage;
+    std::vector<ResultHandle> tasks;
+    for (int i = 0; i < 5; ++i) tasks.push_back(stage.pool.submit(run_once, i));
+    Ring& ring = stage.pool.layout().ring(RingName::normal).ring;
+    const auto* const words = reinterpret_cast<std::byte*>(&stage.pool.layout().words() + 1);
+    auto& head = *reinterpret_cast<Ring::Word*>(const_cast<std::byte*>(words) +
+                                                static_cast<std::size_t>(RingName::normal) * sizeof(RingWords));
+    REQUIRE(head.load() == ring.head());
+    head = wild;
+    static_cast<void>(stage.is_idle());
+    stage.repair.look_for_strays(all);
+    stage.run_rest();
+    for (int i = 0; i < 5; ++i) CHECK(value_of_task(std::move(tasks[static_cast<std::size_t>(i)])) == i);
+    CHECK(runs == 5);
+  }
+}
+
+TEST_CASE("a search for strays changes nothing where nothing was ruined") {
+  Stage stage;
+  std::vector<ResultHandle> tasks;
+  for (int i = 0; i < 6; ++i) tasks.push_back(stage.pool.submit(run_once, i));
+  ResultHandle posted = stage.pool.post(1, run_once, 9);
+  tasks[1].cancel();
+  stage.finish(tasks[2]);
+  stage.claim(tasks[0]);
+  std::vector<std::uint64_t> before;
+  for (Handle handle = 0; handle < stage.pool.exchange().slots.was_used(); ++handle) {
+    before.push_back(stage.pool.exchange().slots[handle].load().bits());
+  }
+  for (int look = 0; look < 3; ++look) stage.repair.look_for_strays(look == 0 ? all : 4);
+  for (Handle handle = 0; handle < before.size(); ++handle) {
+    CHECK(stage.pool.exchange().slots[handle].load().bits() == before[handle]);
+  }
+  stage.die();  // Nothing may be left unfinished.
+  stage.run_rest();
+}
+
+TEST_CASE("a task whose state was ruined fails instead of hanging whoever waits for it") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  const std::uint64_t sound = stage.pool.slot(task).load().bits();
+  std::uint64_t wild = 0;
+  SECTION("to zero") {}
+  SECTION("to a phase that there is not") { wild = ~std::uint64_t{0}; }
+  SECTION("to another phase that there is not") { wild = sound | 0xF; }
+  SECTION("to one that a worker runs who is not there") { wild = StateWord(sound).with_phase(Phase::running).with_owner(77).bits(); }
+  SECTION("to one that an idle worker runs") {
+    wild = StateWord(sound).with_phase(Phase::running).with_owner(0).bits();
+    stage.pool.layout().presence.fall_asleep(0);
+  }
+  SECTION("to one that nobody has claimed") { wild = StateWord(sound).with_phase(Phase::claimed).bits(); }
+  SECTION("to one that a worker runs who has another in hand") {
+    ResultHandle other = stage.pool.submit(run_once, 6);
+    stage.start(other);
+    wild = StateWord(sound).with_phase(Phase::running).with_owner(0).bits();
+  }
+  SECTION("to one that waits in a mailbox") { wild = StateWord(sound).with_ticket(posted_bit).bits(); }
+  stage.pool.slot(task).state = wild;
+  stage.repair.look_for_strays(all);
+  REQUIRE(task.wait());
+  CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::SerializationError);
+  stage.die();  // Nothing may be left unfinished.
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
+TEST_CASE("a task that seems to wait in a place where it is not runs from another") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.pool.slot(task).state = StateWord(stage.pool.slot(task).load()).with_ticket(12345).bits();
+  stage.repair.look_for_strays(all);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(task)) == 5);
+}
+
+TEST_CASE("a worker whose row was ruined while it runs its task is left alone") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  stage.row.current = 0;
+  stage.repair.look_for_strays(all);
+  CHECK(stage.pool.slot(task).load().phase() == Phase::running);
+  stage.move(task, Phase::done);
+}
+
+TEST_CASE("a free slot whose word a wild write has changed is nobody's task") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.run_rest();
+  const Handle handle = task.handle();
+  CHECK(value_of_task(std::move(task)) == 5);
+  Slot& slot = stage.pool.exchange().slots[handle];
+  for (const Phase phase : {Phase::queued, Phase::claimed, Phase::running, Phase::lost}) {
+    slot.state = StateWord::queued(2000).with_phase(phase).with_owner(0).bits();
+    stage.row.current = Cell(2000, handle).bits;
+    stage.repair.look_for_strays(all);
+    stage.die();
+  }
+  ResultHandle next = stage.pool.submit(run_once, 6);
+  CHECK(next.handle() == handle);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(next)) == 6);
+}
+
+TEST_CASE("once a pool is broken no death is judged any more, and no slot of a living worker is used again") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  const Handle handle = task.handle();
+  stage.repair.break_all(std::make_exception_ptr(procpool::BrokenPool("broken")));
+  CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::BrokenPool);
+  ResultHandle next = stage.pool.submit(run_once, 6);
+  CHECK(next.handle() != handle);
+  stage.start(next);
+  stage.die();
+  CHECK(stage.pool.slot(next).load().phase() == Phase::running);
+  stage.move(next, Phase::done);
+}
