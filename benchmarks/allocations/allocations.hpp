@@ -44,11 +44,10 @@ struct Counts {
 };
 
 /// `pass` sends `count` tasks that look, and adds what each saw to the spans.
-template <class Pass>
-Counts count_allocations(Pass pass, int count) {
-  std::map<pid_t, WorkerSpan> spans;
-  pass(spans, count);  // Now each worker has its node in the map.
-  for (auto& [pid, span] : spans) span = {};
+template <class Pool, class Pass>
+Counts count_allocations(Pool& pool, Pass pass, int count) {
+  std::map<pid_t, WorkerSpan> spans{{getpid(), {}}};
+  for (const pid_t pid : pool.processes()) spans[pid] = {};  // So the map need not grow where allocations are counted.
   const long before = allocations_so_far();
   pass(spans, count);
   Counts counts;
@@ -81,6 +80,7 @@ Counts bulk_allocations(Pool& pool, int count) {
   std::vector<decltype(pool.submit(look, 0))> futures;
   futures.reserve(static_cast<std::size_t>(count));
   return count_allocations(
+      pool,
       [&](std::map<pid_t, WorkerSpan>& spans, int tasks) {
         for (int x = 0; x < tasks; ++x) futures.push_back(pool.submit(look, x));
         for (auto& future : futures) {
@@ -95,6 +95,7 @@ Counts bulk_allocations(Pool& pool, int count) {
 template <class Pool>
 Counts round_trip_allocations(Pool& pool, int count) {
   return count_allocations(
+      pool,
       [&](std::map<pid_t, WorkerSpan>& spans, int tasks) {
         for (int x = 0; x < tasks; ++x) {
           const Sighting seen = pool.submit(look, x).get();

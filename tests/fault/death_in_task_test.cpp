@@ -158,7 +158,7 @@ TEST_CASE("a death at any step of the argument or result of a map's item loses t
       std::vector<Deadly> items(20);
       std::vector<int> steps(20, 0);
       for (const std::size_t deadly : {0, 7, 8, 19}) {
-        items[deadly] = Deadly(each.step, Way::kill);
+        items[deadly].step = each.step;
         steps[deadly] = static_cast<int>(each.step);
       }
       const auto check = [&](const auto& outcomes, const auto& is_right) {
@@ -244,8 +244,8 @@ TEST_CASE("a continuation of a task that died is not run, and gets the death") {
 }
 
 TEST_CASE("run_on_each_worker reaches every worker once, though some die in it") {
-  ProcessPool pool{3};
   const support::SharedCount calls;
+  ProcessPool pool{3};
   for (int round = 0; round < 5; ++round) {
     const int before = *calls;
     CHECK_THROWS_AS(pool.run_on_each_worker([count = calls.get()] {

@@ -24,7 +24,8 @@ class Refused(Exception):
 
 def run(*command, fails=False):
     """What the command printed. Refused if it fails, or if it does not and should."""
-    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=600)
     if (done.returncode != 0) != fails:
         raise Refused(f"{' '.join(map(str, command))}\nended with status {done.returncode}:\n{done.stdout}")
     return done.stdout
@@ -35,11 +36,15 @@ def expect(condition, words):
         raise Refused(words)
 
 
+def files_below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
 def check_files(prefix):
-    installed = {path.relative_to(prefix / "include").as_posix() for path in (prefix / "include").rglob("*") if path.is_file()}
-    headers = {path.relative_to(ROOT / "include").as_posix() for path in (ROOT / "include").rglob("*.hpp")}
-    expect(installed == headers, f"installed and written headers differ: {sorted(installed ^ headers)}")
-    others = {path.name for path in prefix.rglob("*") if path.is_file() and (prefix / "include") not in path.parents}
+    installed = files_below(prefix / "include")
+    expect(installed == files_below(ROOT / "include"),
+           f"installed and written headers differ: {sorted(installed ^ files_below(ROOT / 'include'))}")
+    others = {path.rpartition("/")[2] for path in files_below(prefix) if not path.startswith("include/")}
     expect(others == {"LICENSE", "procpool-config.cmake", "procpool-config-version.cmake", "procpool-targets.cmake",
                       "procpool-dependencies.cmake"}, f"also installed: {sorted(others)}")
 
@@ -62,8 +67,8 @@ def check(arguments, folder):
     configure(arguments, folder / "installed", f"-DCMAKE_PREFIX_PATH={prefix}")
     build_and_run(folder / "installed")
 
-    said = configure(arguments, folder / "without", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_DISABLE_FIND_PACKAGE_cereal=ON",
-                     fails=True)
+    said = configure(arguments, folder / "without", f"-DCMAKE_PREFIX_PATH={prefix}",
+                     "-DCMAKE_DISABLE_FIND_PACKAGE_cereal=ON", fails=True)
     expect("cereal 1.3 or later" in said, f"find_package does not say that cereal is missing:\n{said}")
 
     configure(arguments, folder / "within", f"-DPROCPOOL_SOURCES={ROOT}")

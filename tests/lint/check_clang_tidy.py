@@ -30,11 +30,12 @@ def everything(tree, folder):
 
 
 def complaints(tree, source):
-    command = [TOOL, "--quiet", f"--config-file={tree.root / '.clang-tidy'}", str(source), "--", "-std=c++20", "-pthread",
-               f"-I{tree.root / 'include'}", f"-I{tree.root / 'tests'}"]
+    command = [TOOL, "--quiet", f"--config-file={tree.root / '.clang-tidy'}", str(source), "--", "-std=c++20",
+               "-pthread", f"-I{tree.root / 'include'}", f"-I{tree.root / 'tests'}"]
     done = subprocess.run(command, cwd=tree.root, capture_output=True, text=True)
     found = re.findall(r"^(.+?):(\d+):\d+: (?:warning|error): (.*)$", done.stdout, re.MULTILINE)
-    lines = [f"{os.path.relpath(path, tree.root)}:{number}: {text.replace(',-warnings-as-errors', '')}" for path, number, text in found]
+    lines = [f"{os.path.relpath(path, tree.root)}:{number}: {text.replace(',-warnings-as-errors', '')}"
+             for path, number, text in found]
     if done.returncode != 0 and not lines:
         lines = [f"{tree.name(source)}:1: {TOOL} broke off: {(done.stderr or done.stdout)[:500]}"]
     return lines
@@ -47,7 +48,8 @@ def problems(tree):
     with tempfile.TemporaryDirectory() as folder:
         sources = [tree.root / name for name in sys.argv[2:]] or everything(tree, folder)
         with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            yield from dict.fromkeys(line for lines in threads.map(lambda source: complaints(tree, source), sources) for line in lines)
+            lists = threads.map(lambda source: complaints(tree, source), sources)
+            yield from dict.fromkeys(line for lines in lists for line in lines)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 """The documents speak of files and of tests that exist.
 
 Every link to a file, every `<procpool/…>` and every path in backquotes that begins with a folder of the project must
-lead somewhere; `*`, `{a,b}` and words in capitals or <brackets> stand for anything. In docs/behaviours.md the last column of
-each row of a table names the tests that hold the behaviour: test cases in quotation marks or backquotes, or test files.
+lead somewhere; `*`, `{a,b}` and words in capitals or <brackets> stand for anything. In docs/behaviours.md the last
+column of each row of a table names the tests that hold the behaviour: test cases in quotation marks or backquotes, or
+test files.
 """
 
 import re

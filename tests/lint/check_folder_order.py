@@ -9,8 +9,8 @@ import re
 
 import project
 
-ORDER = ("error", "detail/os", "detail/memory", "detail/wait", "sync", "serial", "process", "shared", "ipc", "detail/ring",
-         "detail/result", "task", "detail/task", "future", "detail/pool", "pool", "mpi")
+ORDER = ("error", "detail/os", "detail/memory", "detail/wait", "sync", "serial", "process", "shared", "ipc",
+         "detail/ring", "detail/result", "task", "detail/task", "future", "detail/pool", "pool", "mpi")
 EVERYTHING = "procpool.hpp"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -28,7 +28,7 @@ def problems(tree):
         own = tree.name(path).removeprefix("include/procpool/")
         folder = folder_of(own)
         if folder != EVERYTHING and folder not in ORDER:
-            yield f"{tree.name(path)}:1: the folder {folder} has no place in the order of tests/lint/check_folder_order.py"
+            yield f"{tree.name(path)}:1: the folder {folder} has no place in the order of the folders"
             continue
         for number, line in tree.lines(path):
             include = INCLUDE.match(line)

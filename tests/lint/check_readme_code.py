@@ -18,7 +18,8 @@ def bare(text):
 
 
 def problems(tree):
-    compiled = [bare(tree.text(path)) for path in tree.files("*.cpp", below="examples") + tree.files("*.cpp", "*.hpp", below="tests")]
+    sources = tree.files("*.cpp", below="examples") + tree.files("*.cpp", "*.hpp", below="tests")
+    compiled = [bare(tree.text(path)) for path in sources]
     if not (tree.root / "README.md").exists():
         yield "README.md:1: it does not exist"
     for path in tree.files("*.md"):
@@ -26,7 +27,8 @@ def problems(tree):
         for block in BLOCK.finditer(text):
             if not any(bare(block[1]) in source for source in compiled):
                 number = text.count("\n", 0, block.start()) + 1
-                yield f"{tree.name(path)}:{number}: this code stands in no example and in no test: {block[1].strip().splitlines()[0]} …"
+                first = block[1].strip().partition("\n")[0]
+                yield f"{tree.name(path)}:{number}: this code stands in no example and in no test: {first} …"
         if tree.name(path) == "README.md" and not BLOCK.search(text):
             yield "README.md:1: it shows no code"
 

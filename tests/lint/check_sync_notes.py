@@ -6,10 +6,10 @@
     // (4) acquire-load, pairs with (1), (7) of other.hpp: the row was repaired.
 
 Numbers are per file; a partner elsewhere is `(7) of other.hpp` or `other.hpp (7)`. A note stands above its operation's
-statement or behind it. Every partner names the note back; acquire pairs with a release and the other way round; the note
-names the order that the operation has; each operation has its note and each note its operation. A relaxed order carries
-`relaxed:` and a reason in the same place, or shares that of the line above. No operation leaves its order to the default, and no atomic is written or
-read as if it were a plain variable.
+statement or behind it. Every partner names the note back; acquire pairs with a release and the other way round; the
+note names the order that the operation has; each operation has its note and each note its operation. A relaxed order
+carries `relaxed:` and a reason in the same place, or shares that of the line above. No operation leaves its order to
+the default, and no atomic is written or read as if it were a plain variable.
 """
 
 import dataclasses
@@ -21,8 +21,9 @@ NOTE = re.compile(r"\((\d+)\)\s+(acquire|release|acq_rel|seq_cst)-[a-z]+,\s+pair
 PARTNER = re.compile(r"(?:([\w/]+\.hpp)\s+)?\((\d+)\)(?:\s+of\s+([\w/]+\.hpp))?")
 ORDER = re.compile(r"memory_order(?:_|::)(relaxed|consume|acquire|release|acq_rel|seq_cst)\b")
 BUILTIN = re.compile(r"\b__(?:atomic|sync)_\w+")
-DECLARATION = re.compile(r"\b(?:std::atomic|Atom)\s*<(?:[^<>;]|<(?:[^<>]|<[^<>]*>)*>)*>\s*[&*]?\s*(\w+)|\bstd::atomic_flag\s+(\w+)")
-ALWAYS_ATOMIC = "fetch_add|fetch_sub|fetch_and|fetch_or|fetch_xor|compare_exchange_weak|compare_exchange_strong|test_and_set"
+DECLARATION = re.compile(r"\b(?:std::atomic|Atom)\s*<(?:[^<>;]|<(?:[^<>]|<[^<>]*>)*>)*>\s*[&*]?\s*(\w+)"
+                         r"|\bstd::atomic_flag\s+(\w+)")
+ALWAYS_ATOMIC = "fetch_(?:add|sub|and|or|xor)|compare_exchange_(?:weak|strong)|test_and_set"
 OPERATION = re.compile(rf"(\w+)(?:\[[^\]]*\]|\([^()]*\))?\s*(?:\.|->)\s*(load|store|exchange|{ALWAYS_ATOMIC})\s*\(")
 
 
@@ -65,7 +66,7 @@ def statements(lines):
         start = start or number
         code.append(own_code)
         comment.append(own_comment)
-        if re.search(r"[;{}]\s*$", own_code) or re.match(r"\s*(public|private|protected|case .*|default)\s*:\s*$", own_code):
+        if re.search(r"[;{}]\s*$|^\s*(public|private|protected|case .*|default)\s*:\s*$", own_code):
             first = above_start or start
             yield Statement(start, " ".join(code), " ".join(above + comment), range(first, number + 1))
             code, comment, above, start, above_start = [], [], [], None, None
@@ -81,7 +82,7 @@ def notes_of(lines):
         match = NOTE.match(whole)
         if not match:
             if re.match(r"\(\d+\)\s+(acquire|release|acq_rel|seq_cst)\b", comment):
-                wrong.append((number, "a note that does not read `(N) ORDER-OPERATION, pairs with (M): what becomes visible`"))
+                wrong.append((number, "a note that does not read `(N) ORDER-OPERATION, pairs with (M): EFFECT`"))
             continue
         partners = [(before or after or None, int(partner)) for before, partner, after in PARTNER.findall(match[3])]
         if not partners or not match[4] or not match[5]:
@@ -102,7 +103,9 @@ def pairing(name, notes, by_file):
         files.setdefault(path.rpartition("/")[2], []).append(path)
     for number, note in notes.items():
         for file, partner in note.partners:
-            candidates = [name] if file is None else [path for path in files.get(file.rpartition("/")[2], ()) if path.endswith(file)]
+            candidates = [name]
+            if file is not None:
+                candidates = [path for path in files.get(file.rpartition("/")[2], ()) if path.endswith(file)]
             where = f"{name}:{note.line}: ({number}) pairs with ({partner})" + (f" of {file}" if file else "")
             if len(candidates) != 1:
                 yield f"{where}, but {'no header has' if not candidates else 'several headers have'} that name"
@@ -119,9 +122,15 @@ def pairing(name, notes, by_file):
                 yield f"{where}, and both are {note.order}"
 
 
+def atomics_of(lines):
+    """The names under which a file declares atomics."""
+    found = [names for _, line in lines for names in DECLARATION.findall(split_comment(line)[0])]
+    return {name for names in found for name in names if name}
+
+
 def operations(name, lines, notes, atomics):
     """What is wrong with the atomic operations themselves."""
-    own = {match for line in lines for match in sum(DECLARATION.findall(split_comment(line[1])[0]), ()) if match}
+    own = atomics_of(lines)
     used = set()
     reason_above = -1  # the last line of the last statement that gave a reason for a relaxed order
     for statement in statements(lines):
@@ -141,7 +150,8 @@ def operations(name, lines, notes, atomics):
         strong = orders - {"relaxed", "consume"}
         for note in here.values():
             if note.order not in strong and not re.search(r"\border\b", statement.code):
-                yield f"{name}:{note.line}: the note says {note.order}, and its operation has {', '.join(sorted(orders)) or 'no order'}"
+                has = ", ".join(sorted(orders)) or "no order"
+                yield f"{name}:{note.line}: the note says {note.order}, and its operation has {has}"
         # The order on failure of a compare-exchange is part of the operation that its note describes.
         if strong and not any(note.order in strong for note in here.values()):
             yield f"{where} {' and '.join(sorted(strong))} without a numbered note"
@@ -151,7 +161,8 @@ def operations(name, lines, notes, atomics):
                 yield f"{where} {receiver}.{operation} leaves its memory order to the default"
         for atomic in own:
             # A local variable of the same name comes after its type, so it does not begin an expression.
-            plain = rf"(\+\+|--)\s*{atomic}\b(?!\s*[\[.(-])|(^|[;{{}}(,!&|?])\s*(\w+(\.|->))*{atomic}\s*(\+\+|--|[-+|&^]?=(?!=))"
+            plain = (rf"(\+\+|--)\s*{atomic}\b(?!\s*[\[.(-])"
+                     rf"|(^|[;{{}}(,!&|?])\s*(\w+(\.|->))*{atomic}\s*(\+\+|--|[-+|&^]?=(?!=))")
             if re.search(plain, statement.code) and not DECLARATION.search(statement.code):
                 yield f"{where} {atomic} is an atomic, used like a plain variable"
     for number in sorted(notes.keys() - used):
@@ -160,7 +171,7 @@ def operations(name, lines, notes, atomics):
 
 def problems(tree):
     lines = {tree.name(path): tree.lines(path) for path in tree.headers()}
-    atomics = {match for file in lines.values() for _, line in file for match in sum(DECLARATION.findall(split_comment(line)[0]), ()) if match}
+    atomics = set().union(*map(atomics_of, lines.values()))
     by_file = {}
     for name, file in lines.items():
         by_file[name], wrong = notes_of(file)

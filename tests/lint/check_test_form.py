@@ -10,7 +10,7 @@ import re
 
 import project
 
-SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\(|^\s*sleep\s+[\d.]")
+SLEEP = re.compile(r"\b(sleep[_]for|sleep[_]until|usleep|nanosleep|sleep)\s*\(|^\s*sleep\s+[\d.]")
 EXCUSE = re.compile(r"(//|#)\s*sleeps: \S")
 SWITCHED_OFF = re.compile(r'\[\.|\[!(mayfail|shouldfail|hide)\]|\[hide\]|\bSKIP\(|\bDISABLED TRUE|\bWILL_FAIL\b')
 A_SENTENCE = re.compile(r"^\S+( \S+)+$")
@@ -23,7 +23,7 @@ def problems(tree):
         before = ""
         for number, line in tree.lines(path):
             if SLEEP.search(line.partition("// ")[0]) and not EXCUSE.search(line) and not EXCUSE.search(before):
-                yield f"{tree.name(path)}:{number}: a sleep; wait for a condition, or say in `// sleeps: …` why it decides nothing"
+                yield f"{tree.name(path)}:{number}: a sleep; wait for a condition, or say in `// sleeps: …` why not"
             if SWITCHED_OFF.search(line):
                 yield f"{tree.name(path)}:{number}: a test that is switched off or may fail"
             before = line

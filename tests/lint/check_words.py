@@ -9,10 +9,12 @@ import project
 # Written so that this file does not hold what it looks for.
 FORBIDDEN = (
     (re.compile(r"(?<![\w.$}*)])/(root|home/[\w.-]+|work|Users/[\w.-]+)(?=/|\b)(?!-)"), "a path of one machine"),
-    (re.compile(r"\b(pypi|pythonhosted|npmjs|rubygems|crates|conan|anaconda|goproxy)[.](org|io|com)\b"), "a host of packages"),
+    (re.compile(r"\b(pypi|pythonhosted|npmjs|rubygems|crates|conan|anaconda|goproxy)[.](org|io|com)\b"),
+     "a host of packages"),
     (re.compile(r"\b(deb|security|snapshot|archive)[.](debian|ubuntu)[.]\w+"), "a host of packages"),
     (re.compile(r"https?://(localhost|127[.]|10[.]|192[.]168[.])"), "an address of one machine"),
-    (re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b|\bnot[ ]implemented\b|\bunimplemen[t]ed\b|#if[ ]0\b"), "unfinished work"),
+    (re.compile(r"\b(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b|\bnot[ ]implemented\b|\bunimplemen[t]ed\b|#if[ ]0\b"),
+     "unfinished work"),
     (re.compile(r"\bNOLINT(BEGIN|END)\b"), "a check that is switched off for more than a line"),
     (re.compile(r"\bsub-?agents?\b|\b(this|in[ ]a|the)[ ]session\b", re.IGNORECASE), "how it came to be"),
 )

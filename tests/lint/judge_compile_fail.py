@@ -21,7 +21,8 @@ def verdict(source, command):
         expected = re.match(r"// expect: (.+)$", file.readline().rstrip("\n"))
     if not expected:
         return "its first line is not `// expect: REGEX`"
-    done = subprocess.run([*command, "-fsyntax-only", source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run([*command, "-fsyntax-only", source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
     output = done.stdout.rstrip("\n")
     if expected[1] == "ok":
         return None if done.returncode == 0 and not output else f"it is to compile without a word:\n{output}"

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #include <string>
 #include <vector>
 
+#include <procpool/detail/os/pidfd.hpp>
+#include <procpool/detail/os/read_file.hpp>
 #include <procpool/detail/task/worker_self.hpp>
 #include <procpool/pool/process_pool.hpp>
 
@@ -117,6 +120,15 @@ template <class State>
       },
       std::chrono::seconds(20)));
   return pids;
+}
+
+/// Sends a signal to `pid` if it is a child of `parent`, and surely to that process though its pid may be used again.
+inline void signal_child_of(::pid_t parent, ::pid_t pid, int signal) {
+  const procpool::detail::UniqueFd process = procpool::detail::open_pidfd(pid);
+  const std::string status = procpool::detail::read_file("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t name_end = status.rfind(") ");  // then the state, and the parent
+  if (!process.is_open() || name_end == std::string::npos || std::atoi(status.c_str() + name_end + 4) != parent) return;
+  ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0);
 }
 
 /// What of a pool's memory is still taken, though no future is left and no task runs; empty if nothing is.

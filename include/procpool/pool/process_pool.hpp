@@ -89,8 +89,9 @@ class ProcessPool : public Verbs<ProcessPool<State>, State> {
   ProcessPool(Count workers, Initializer initializer)
       : ProcessPool(detail::options_for(workers), std::move(initializer)) {}
   template <class Initializer>
-  ProcessPool(PoolOptions options, Initializer initializer)
-      : core_(detail::make_core<State>(std::move(options), std::move(initializer))) {}
+  ProcessPool(PoolOptions options, Initializer initializer) {
+    core_ = detail::make_core<State>(std::move(options), std::move(initializer));  // In the workers it stays null.
+  }
 
   ProcessPool(const ProcessPool&) = delete;
   ProcessPool& operator=(const ProcessPool&) = delete;
@@ -101,46 +102,53 @@ class ProcessPool : public Verbs<ProcessPool<State>, State> {
 
   /// The same verbs on other terms.
   [[nodiscard]] PoolWithTerms<State> with(const TaskOptions& options) const {
-    return PoolWithTerms<State>(*core_, options);
+    return PoolWithTerms<State>(core(), options);
   }
 
   /// No more tasks are taken (PoolClosed); those submitted still run.
-  void close() { core_->close(); }
+  void close() { core().close(); }
 
   /// Cancels every task that no worker has claimed; their futures throw Cancelled.
-  void cancel_pending() { core_->cancel_pending(); }
+  void cancel_pending() { core().cancel_pending(); }
 
   /// After close(): waits until all tasks have ended and the workers are gone. UsageError before close().
-  void join() { core_->join(std::nullopt); }
+  void join() { core().join(std::nullopt); }
   /// As join(); false if tasks are left after `duration`, and then the workers go on.
   template <class Rep, class Period>
   [[nodiscard]] bool join_for(std::chrono::duration<Rep, Period> duration) {
-    return core_->join(std::chrono::steady_clock::now() + duration);
+    return core().join(detail::deadline_in(duration));
   }
 
   /// Kills the workers. Open futures fail with PoolClosed; finished ones keep their results.
-  void terminate() { core_->terminate(); }
+  void terminate() { core().terminate(); }
 
   /// Waits until no task waits or runs. Everything that the tasks' results hold is visible then. Other threads may
   /// submit meanwhile: then it waits for theirs too.
-  void wait_idle() { core_->wait_idle(std::nullopt); }
+  void wait_idle() { core().wait_idle(std::nullopt); }
   /// As wait_idle(); false if tasks are left after `duration`.
   template <class Rep, class Period>
   [[nodiscard]] bool wait_idle_for(std::chrono::duration<Rep, Period> duration) {
-    return core_->wait_idle(std::chrono::steady_clock::now() + duration);
+    return core().wait_idle(detail::deadline_in(duration));
   }
 
   /// What each worker was doing at some moment during the call.
-  [[nodiscard]] std::vector<WorkerInfo> workers() const { return detail::describe_workers(*core_); }
+  [[nodiscard]] std::vector<WorkerInfo> workers() const { return detail::describe_workers(core()); }
 
   /// Counts of the pool's whole life, consistent with each other but for what happens during the call. Looks at every
   /// slot in use.
-  [[nodiscard]] PoolStats stats() const { return detail::gather_stats(*core_); }
+  [[nodiscard]] PoolStats stats() const { return detail::gather_stats(core()); }
 
   /// For the verbs.
-  [[nodiscard]] detail::Sender sender() const { return detail::Sender{core_.get()}; }
+  [[nodiscard]] detail::Sender sender() const { return detail::Sender{&core()}; }
 
  private:
+  [[nodiscard]] detail::PoolCore& core() const {
+    if (core_) return *core_;
+    throw UsageError(
+        "a pool was used inside one of its own workers, or while it was made; a task cannot submit tasks: return what "
+        "is to be done next, and submit it where the pool was made");
+  }
+
   detail::CorePointer core_;
 };
 

@@ -113,14 +113,20 @@ void InputArchive::get(T& value) {
   }
 }
 
+// A function of its own, or GCC 12 would move the value out.
+template <class T>
+[[nodiscard]] T load_new(InputArchive& archive) {
+  T value{};
+  archive(value);
+  return value;
+}
+
 template <class T>
 T load_as(InputArchive& archive) {
   if constexpr (is_flat<T>()) {
     return load_flat<T>(archive.take(sizeof(T)));
   } else {
-    T value{};
-    archive(value);
-    return value;
+    return load_new<T>(archive);
   }
 }
 

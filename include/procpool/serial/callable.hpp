@@ -53,6 +53,8 @@ consteval CallableObstacle callable_obstacle() {
   if constexpr (is_partial<F>) {
     return callable_obstacle<typename F::Function>();  // partial() itself refuses values that cannot be sent
   } else if constexpr (callable_is_stateless<F> || callable_is_flat<F>) {
+    // Asked here, at the beginning of every verb, because GCC 12 gives another answer later: see is_all_bytes.
+    static_cast<void>(holds_no_address<F>);
     return CallableObstacle::none;
   } else if constexpr (is_reference_wrapper<F>) {
     return CallableObstacle::reference_wrapper;
@@ -131,7 +133,8 @@ template <class F>
   }
 }
 
-/// A copy of the `F` that has these bytes, which need not be aligned. (std::bit_cast asks GCC what is_all_bytes does not.)
+/// A copy of the `F` that has these bytes, which need not be aligned. (std::bit_cast asks GCC what is_all_bytes does
+/// not.)
 template <class F>
 [[nodiscard]] F callable_of(const std::byte* bytes) noexcept {
   static_assert(is_all_bytes<F>);

@@ -28,8 +28,8 @@ consteval std::string_view pretty_name() {
 template <class T>
 inline constexpr bool is_from_std = pretty_name<T>().starts_with("std::");
 
-// GCC writes `f()::<lambda(int)>`, Clang `n::(lambda at file.cpp:1:2)`. A template over a lambda has one within its name,
-// so it is the outermost brackets that count.
+// GCC writes `f()::<lambda(int)>`, Clang `n::(lambda at file.cpp:1:2)`. A template over a lambda has one within its
+// name, so it is the outermost brackets that count.
 consteval bool names_a_closure(std::string_view name) {
   if (name.ends_with(')')) return name.find("(lambda at ") != std::string_view::npos;
   if (!name.ends_with('>')) return false;
@@ -44,12 +44,12 @@ consteval bool names_a_closure(std::string_view name) {
 template <class T>
 inline constexpr bool is_closure = std::is_class_v<T> && !std::is_aggregate_v<T> && names_a_closure(pretty_name<T>());
 
-/// True if the bytes of a callable are all there is of it: what std::is_trivially_copyable says, but GCC 12 denies that of
-/// a closure once somebody has asked whether it can be assigned, as std::optional and std::tuple do.
+/// True if the bytes of a callable are all there is of it: what std::is_trivially_copyable says, but GCC 12 denies that
+/// of a closure once somebody has asked whether it can be assigned, as std::optional and std::tuple do.
 template <class F>
-inline constexpr bool is_all_bytes =
-    std::is_trivially_copyable_v<F> || (is_closure<F> && std::is_trivially_copy_constructible_v<F> &&
-                                        std::is_trivially_move_constructible_v<F> && std::is_trivially_destructible_v<F>);
+inline constexpr bool is_all_bytes = std::is_trivially_copyable_v<F> ||
+                                     (is_closure<F> && std::is_trivially_copy_constructible_v<F> &&
+                                      std::is_trivially_move_constructible_v<F> && std::is_trivially_destructible_v<F>);
 
 template <class T>
 inline constexpr bool is_reference_wrapper = false;

@@ -698,10 +698,12 @@ TEST_CASE("a coroutine waits for shared futures and for nothing") {
 TEST_CASE("what leaves a coroutine is ignored as from any callback") {
   Workbench bench;
   WorkerTask<int> task(bench);
-  throw_out_of_it(task.future());
+  const Coroutine coroutine = throw_out_of_it(task.future());
   task.start();
   task.finish(1);
   drain_dispatch(bench);
+  CHECK(coroutine.handle.done());
+  coroutine.handle.destroy();
 }
 
 TEST_CASE("a coroutine that waits for a future of a pool that is gone goes on at once") {

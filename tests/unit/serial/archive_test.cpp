@@ -276,12 +276,19 @@ TEST_CASE("what a load of the user's throws passes through") {
 }
 
 TEST_CASE("a value nested deeper than the stack is an error where it is sent") {
-  auto list = std::make_unique<Node>(Node{0, nullptr});
-  for (int i = 1; i < 300'000; ++i) list = std::make_unique<Node>(Node{i, std::move(list)});
+  Tree tree{0, {}};
+  for (int i = 1; i < 300'000; ++i) {
+    Tree around{i, {}};
+    around.children.push_back(std::move(tree));
+    tree = std::move(around);
+  }
   Encoding encoding;
-  CHECK_THROWS_AS(encoding.add(list), SerializationError);
+  CHECK_THROWS_AS(encoding.add(tree), SerializationError);
   CHECK(encoding.size() == 0);
-  while (list != nullptr) list = std::move(list->next);  // its destructor would recurse
+  while (!tree.children.empty()) {  // its destructor would recurse as deep
+    Tree inner = std::move(tree.children.front());
+    tree = std::move(inner);
+  }
 }
 
 TEST_CASE("an archive of one's own is read back by another") {

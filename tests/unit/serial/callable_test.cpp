@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -142,6 +143,15 @@ TEST_CASE("what was captured by reference is refused, also within a partial, but
   CHECK_NOTHROW(check_captures(from_snapshot(by_reference)));
   CHECK_NOTHROW(check_captures(partial(from_snapshot(by_reference), 1)));
   CHECK(sent(from_snapshot(by_reference))(1) == 2);
+}
+
+TEST_CASE("a lambda of numbers still is known to hold no address when it has been kept in an optional") {
+  const auto padded = [letter = 'a', real = 1.0] { return letter + real; };
+  using Padded = std::remove_const_t<decltype(padded)>;
+  require_callable<Padded>();
+  const std::optional<Padded> kept(padded);
+  CHECK(sent(*kept)() == padded());
+  STATIC_REQUIRE(holds_no_address<Padded>);
 }
 
 TEST_CASE("a null function is refused") {

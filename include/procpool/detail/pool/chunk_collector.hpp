@@ -5,12 +5,14 @@
 /// Takes the results of a chunk that has ended, item by item.
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <exception>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include <procpool/detail/pool/chunk_source.hpp>
 #include <procpool/detail/task/chunk_call.hpp>
@@ -64,6 +66,32 @@ void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
   }
 }
 
+/// True if the worker has left the encoded result of the item where results lie.
+[[nodiscard]] inline bool has_result(const FinishedItems& items, std::size_t i) noexcept {
+  ItemBlock block;
+  std::memcpy(&block, items.results + i * sizeof block, sizeof block);
+  return block.address != 0 && items.exchange.outbox.holds(std::bit_cast<const std::byte*>(block.address), block.size);
+}
+
+/// A wild write may have ruined where a result or a failure lies: then nothing was told of the item.
+inline void fail_missing(const FinishedItems& items, const TaskNote& note, ChunkSink& sink) {
+  std::size_t first = 0;
+  while (first < items.count && has_result(items, first)) ++first;
+  if (first == items.count) return;
+  std::vector<bool> is_told(items.count);
+  for (std::size_t i = 0; i < items.count; ++i) is_told[i] = has_result(items, i);
+  for (const ItemLoss& loss : note.item_losses) is_told[loss.item] = true;
+  items.exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte*) {
+    if (record.item < items.count) is_told[record.item] = true;
+  });
+  for (std::size_t i = 0; i < items.count; ++i) {
+    if (is_told[i]) continue;
+    sink.fail(items.position + i, std::make_exception_ptr(SerializationError(
+                                      "the result of an item of a map is damaged; some worker's task wrote to memory that "
+                                      "is not its own")));
+  }
+}
+
 /// Gives the chunk's results to `sink`, and its slot and blocks back. Returns the time that its items took.
 inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) {
   ResultHandle& handle = chunk.handle;
@@ -75,7 +103,8 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
 
   const auto finished =
       std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);  // It may have been ruined.
-  sink.put({chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange});
+  const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange};
+  sink.put(items);
   sink.put_chunk(chunk, raw);
   exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte* block) {
     if (record.item >= finished) return;
@@ -83,6 +112,7 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
     sink.fail(chunk.first + record.item, read_exception(bytes, note.label));
   });
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
+  if (note.has_item_blocks) fail_missing(items, note, sink);
   if (finished < chunk.items) {
     std::exception_ptr failure = failure_of(handle, raw);
     if (!failure) failure = std::make_exception_ptr(SerializationError("the results of a chunk of a map are damaged"));

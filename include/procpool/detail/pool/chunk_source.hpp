@@ -89,6 +89,7 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
   note.first_position = position_;
   note.items = gathered();
   note.has_item_blocks = kind_.has_item_blocks;
+  note.has_own_result = kind_.has_own_result;
   const std::size_t terms = note.label.empty() ? 0 : Terms::size_for(note.label);
   if (!provide_blocks(note, terms, waits)) return std::nullopt;
 

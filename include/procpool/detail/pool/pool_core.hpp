@@ -272,9 +272,9 @@ inline void PoolCore::terminate() {
     refusal_ = reason;
   }
   supervisor_.expect_end();
+  supervisor_.break_all(reason);  // before the workers are killed: no task shall fail with a death that was our doing
   layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote after the bell
   zygote_.ring();
-  supervisor_.break_all(reason);
   stop();
 }
 

@@ -51,7 +51,7 @@ class ChunkReduction {
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
 
-  static constexpr ChunkKind kind{run, 0, false};
+  static constexpr ChunkKind kind{run, 0, false, true};
 
  private:
   static CallableCache<MapAndReduce<F, Op>>& cache() {
@@ -68,7 +68,8 @@ class ReductionSink final : public FirstFailure {
 
   void put(const FinishedItems&) override {}
   void put_chunk(const SentChunk& chunk, const RawResult& result) override {
-    if (failure_of(chunk.handle, result)) return;        // The collector reports it for each item.
+    // At the last position: of items that did not finish the collector tells as well.
+    if (const auto failure = failure_of(chunk.handle, result)) return fail(chunk.first + chunk.items - 1, failure);
     if (result.header.kind == ResultKind::none) return;  // All of its items failed.
     waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
     for (auto part = waiting_.begin(); part != waiting_.end() && part->first == next_; part = waiting_.erase(part)) {

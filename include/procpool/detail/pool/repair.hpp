@@ -168,17 +168,21 @@ inline void Repair::lose(Handle handle, StateWord word) {
   exchange_.announce_end(handle, word);
 }
 
-/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere.
+/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere. If all was
+/// finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
 inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  // It may be ruined.
-  const std::size_t item = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items - 1);
-  report.position = note.first_position + item;
-  note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
-  // The worker may have stored the block of the item, which was given back above.
-  if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
-  header.finished.store(item + 1, std::memory_order_release);  // published again with the slot's word
-  if (item + 1 < note.items) {
+  std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);  // may be ruined
+  if (finished < note.items || note.has_own_result) {
+    const std::size_t item = std::min(finished, note.items - 1);
+    report.position = note.first_position + item;
+    note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
+    // The worker may have stored the block of the item, which was given back above.
+    if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
+    finished = item + 1;
+    header.finished.store(finished, std::memory_order_release);  // published again with the slot's word
+  }
+  if (finished < note.items) {
     requeue(handle, word.with_requeues(0));
     return;
   }

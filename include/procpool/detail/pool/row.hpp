@@ -7,7 +7,6 @@
 /// Shared by  all; one row per worker, kept over its lives. Who writes what is said at each member.
 /// Crash      the row outlives the worker and says what it had in hand; it is repaired before the next life begins.
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -33,7 +32,7 @@ class ShownLabel {
     if (label.empty() && !is_shown_) return;
     is_shown_ = !label.empty();
     char text[capacity] = {};
-    std::memcpy(text, label.data(), std::min(label.size(), capacity));
+    label.copy(text, capacity);
     for (std::size_t i = 0; i < words_.size(); ++i) {
       std::uint64_t word = 0;
       std::memcpy(&word, text + i * sizeof word, sizeof word);

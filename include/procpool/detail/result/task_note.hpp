@@ -43,6 +43,7 @@ struct TaskNote {
   std::size_t items = 0;                // of a chunk; 0: a single task
   bool has_position = false;            // it belongs to a map
   bool has_item_blocks = false;         // a chunk whose results are ItemBlocks
+  bool has_own_result = false;          // a chunk that is worth nothing without the result of its task
   std::vector<ItemLoss> item_losses;    // of a chunk
   std::atomic<int> references{1};       // futures and continuations that will read the result
   std::atomic<bool> was_read{false};    // by one of those who have gone: a failure has been told

@@ -49,6 +49,7 @@ struct ChunkKind {
   TaskFunction run;
   std::size_t result_size;  // bytes of the parent's block for each item
   bool has_item_blocks;     // those bytes are an ItemBlock
+  bool has_own_result;      // the chunk itself has a result, without which its items are worth nothing
 };
 
 /// Sent once per map, decoded once per map and worker.
@@ -188,7 +189,7 @@ class ChunkCall {
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
 
-  static constexpr ChunkKind kind{run, chunk_result_size<Result>(), chunk_results_of<Result> == ChunkResults::blocks};
+  static constexpr ChunkKind kind{run, chunk_result_size<Result>(), chunk_results_of<Result> == ChunkResults::blocks, false};
 
   /// The result of one item, for those who do something else with it than run().
   static decltype(auto) call_item(const ChunkRun& chunk, std::size_t i, F& function, void* state) {

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/deaths.hpp"
+#include "../support/process_tree.hpp"
+#include "../support/shared_page.hpp"
+
+using procpool::Future;
+using procpool::ProcessPool;
+using procpool::WorkerDied;
+
+namespace {
+
+/// Whether the kernel shows it as stopped.
+bool is_stopped(::pid_t pid) {
+  const auto processes = support::all_processes();
+  const auto found = processes.find(pid);
+  return found != processes.end() && found->second.state == 'T';
+}
+
+/// Stops a process for a scope.
+class Stopped {
+ public:
+  explicit Stopped(::pid_t pid) : pid_(pid) {
+    ::kill(pid_, SIGSTOP);
+    REQUIRE(support::eventually([&] { return is_stopped(pid_); }, std::chrono::seconds(20)));
+  }
+  Stopped(const Stopped&) = delete;
+  Stopped& operator=(const Stopped&) = delete;
+  ~Stopped() { ::kill(pid_, SIGCONT); }
+
+ private:
+  ::pid_t pid_;
+};
+
+int twice(int x) { return 2 * x; }
+
+/// Submits this many, and expects them to end though somebody is stopped.
+void check_that_tasks_run(const ProcessPool<>& pool, int tasks) {
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < tasks; ++i) futures.push_back(pool.submit(twice, i));
+  for (int i = 0; i < tasks; ++i) {
+    REQUIRE(futures[static_cast<std::size_t>(i)].wait_for(std::chrono::seconds(30)));
+    CHECK(futures[static_cast<std::size_t>(i)].get() == 2 * i);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("while one worker is stopped, in whatever state, the others do all the work") {
+  for (const bool was_asleep : {true, false}) {
+    ProcessPool pool{2};
+    for (const ::pid_t pid : support::pids_of(pool)) {
+      // Asleep: for long; or just after a task, when it still looks for work.
+      if (was_asleep) static_cast<void>(pool.wait_idle_for(std::chrono::milliseconds(20)));
+      else check_that_tasks_run(pool, 50);
+      const Stopped stopped(pid);
+      check_that_tasks_run(pool, 100);
+      const auto values = pool.map(twice, std::vector<int>{1, 2, 3, 4, 5});
+      CHECK(values == std::vector<int>{2, 4, 6, 8, 10});
+    }
+    check_that_tasks_run(pool, 100);
+  }
+}
+
+TEST_CASE("a task whose worker is stopped waits, and fails alone when the worker is killed") {
+  const support::SharedGate gate;
+  ProcessPool pool{2};
+  const support::OpensAtEnd opens(gate);
+  auto stuck = pool.submit([gate = gate.get()] {
+    gate->pass();
+    return ::getpid();
+  });
+  REQUIRE(gate->is_reached_by(1));
+  ::pid_t victim = 0;
+  REQUIRE(support::eventually([&] {
+    for (const auto& worker : pool.workers()) {
+      if (worker.running_for.count() > 0) victim = worker.pid;
+    }
+    return victim != 0;
+  }, std::chrono::seconds(20)));
+  const Stopped stopped(victim);
+  gate->open();
+  check_that_tasks_run(pool, 100);
+  CHECK_FALSE(stuck.is_ready());
+  ::kill(victim, SIGKILL);
+  try {
+    static_cast<void>(stuck.get());
+    FAIL("it has a value");
+  } catch (const WorkerDied& death) {
+    CHECK(death.pid() == victim);
+    CHECK(death.signal() == SIGKILL);
+  }
+  check_that_tasks_run(pool, 100);
+}
+
+TEST_CASE("when all workers were stopped in the middle of their tasks and go on, nothing is lost") {
+  const support::SharedCount runs;
+  ProcessPool pool{3};
+  for (int round = 0; round < (support::is_full_run() ? 200 : 10); ++round) {
+    const int before = *runs;
+    std::vector<Future<int>> futures;
+    for (int i = 0; i < 3000; ++i) {
+      futures.push_back(pool.submit([runs = runs.get()](int x) {
+        ++*runs;
+        return 2 * x;
+      }, i));
+    }
+    const auto pids = support::pids_of(pool);
+    for (const ::pid_t pid : pids) ::kill(pid, SIGSTOP);
+    REQUIRE(support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); }, std::chrono::seconds(20)));
+    for (const ::pid_t pid : pids) ::kill(pid, SIGCONT);
+    for (int i = 0; i < 3000; ++i) REQUIRE(futures[static_cast<std::size_t>(i)].get() == 2 * i);
+    CHECK(*runs == before + 3000);
+  }
+}
+
+TEST_CASE("when all workers are stopped a timed wait ends, and killing them loses only what they ran") {
+  ProcessPool pool{2};
+  const auto pids = support::pids_of(pool);
+  for (const ::pid_t pid : pids) ::kill(pid, SIGSTOP);
+  REQUIRE(support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); }, std::chrono::seconds(20)));
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 50; ++i) futures.push_back(pool.submit(twice, i));
+  CHECK_FALSE(futures[0].wait_for(std::chrono::milliseconds(60)));
+  CHECK_FALSE(pool.wait_idle_for(std::chrono::milliseconds(60)));
+  for (const ::pid_t pid : pids) ::kill(pid, SIGKILL);
+  int died = 0;
+  for (int i = 0; i < 50; ++i) {
+    try {
+      CHECK(futures[static_cast<std::size_t>(i)].get() == 2 * i);
+    } catch (const WorkerDied&) {
+      ++died;
+    }
+  }
+  CHECK(died <= 2);
+  CHECK(support::what_is_left(pool) == "");
+}
+
+TEST_CASE("a pool whose workers are stopped can be terminated") {
+  ProcessPool pool{2};
+  const auto pids = support::pids_of(pool);
+  for (const ::pid_t pid : pids) ::kill(pid, SIGSTOP);
+  auto future = pool.submit(twice, 1);
+  pool.terminate();
+  CHECK_THROWS_AS(future.get(), procpool::PoolClosed);
+}
