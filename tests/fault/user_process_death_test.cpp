@@ -178,14 +178,16 @@ TEST_CASE("a process that the user's process has forked does not keep a killed o
   const support::Shared<std::atomic<::pid_t>> sibling;
   UserProcess user([&] {
     ProcessPool pool{2};
-    *sibling = ::fork();
-    if (*sibling == 0) run_for_ever();  // It has the pool's descriptors.
+    const ::pid_t child = ::fork();
+    if (child == 0) run_for_ever();  // It has the pool's descriptors.
+    *sibling = child;
     ++program->arrived;
     run_for_ever();
     return 0;
   });
   REQUIRE(reaches(program->arrived, 1));
   static_cast<void>(user.kill());
+  REQUIRE(*sibling > 0);
   CHECK(kin_that_stays({sibling->load()}) == "");
   ::kill(*sibling, SIGKILL);
   CHECK(kin_that_stays() == "");

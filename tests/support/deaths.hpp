@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -112,13 +113,12 @@ template <class State>
 template <class State>
 [[nodiscard]] std::vector<::pid_t> pids_of(const procpool::ProcessPool<State>& pool) {
   std::vector<::pid_t> pids;
-  static_cast<void>(eventually(
-      [&] {
-        pids.clear();
-        for (const auto& worker : pool.workers()) pids.push_back(worker.pid);
-        return std::count(pids.begin(), pids.end(), 0) == 0;
-      },
-      std::chrono::seconds(20)));
+  const auto are_there = [&] {
+    pids.clear();
+    for (const auto& worker : pool.workers()) pids.push_back(worker.pid);
+    return std::count(pids.begin(), pids.end(), 0) == 0;
+  };
+  if (!eventually(are_there, std::chrono::seconds(20))) throw std::runtime_error("a worker is not there");
   return pids;
 }
 
