@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <set>
@@ -35,8 +36,10 @@ TEST_CASE("every worker runs a function that is sent to each, and the results co
   const auto pids = pool.run_on_each_worker(::getpid);
   CHECK(std::set(pids.begin(), pids.end()).size() == 4);
   CHECK(pool.run_on_each_worker(::getpid) == pids);
-  const auto workers = pool.workers();
-  for (std::size_t i = 0; i < 4; ++i) CHECK(workers[i].pid == pids[i]);
+  CHECK(support::eventually([&] {
+    const auto workers = pool.workers();
+    return std::ranges::equal(workers, pids, {}, &procpool::WorkerInfo::pid);
+  }));
 }
 
 TEST_CASE("what each worker was told holds for its later tasks") {

@@ -9,8 +9,8 @@
 
 namespace support {
 
-/// Begins at once, and nobody waits for it; what it changes tells that it has ended. An exception that leaves it reaches
-/// whoever resumed it, and its frame is then left to the test.
+/// Begins at once, and nobody waits for it; what it changes tells that it has ended. An exception that leaves it
+/// reaches whoever resumed it, and its frame is then left to the test.
 struct Coroutine {
   struct promise_type {
     Coroutine get_return_object() noexcept { return {std::coroutine_handle<promise_type>::from_promise(*this)}; }

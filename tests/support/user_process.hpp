@@ -4,6 +4,7 @@
 /// @file
 /// A process of a user's, forked from the test, with pools of its own; and what is left of all its kin.
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -13,6 +14,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -26,7 +29,7 @@ namespace support {
 class UserProcess {
  public:
   template <class Program>
-  explicit UserProcess(Program program) : pid_(::fork()) {
+  explicit UserProcess(Program program) : pid_((std::fflush(stdout), std::cout.flush(), ::fork())) {
     if (pid_ != 0) return;
     int status = 77;
     try {

@@ -19,8 +19,8 @@
 
 namespace procpool {
 
-/// Made by as_completed(), for one loop. The futures that were not yet yielded stay where they are until its end: they are
-/// neither moved nor taken.
+/// Made by as_completed(), for one loop. The futures that were not yet yielded stay where they are until its end: they
+/// are neither moved nor taken.
 template <FutureRange R>
 class AsCompleted {
  public:
@@ -73,8 +73,8 @@ class AsCompleted<R>::Iterator {
   AsCompleted* loop_;
 };
 
-/// A range of `Future<T>&`, in the order in which the tasks end; those that have ended already come first. One that is in
-/// it twice (a copy of a SharedFuture) comes once. The futures may be of several pools.
+/// A range of `Future<T>&`, in the order in which the tasks end; those that have ended already come first. One that is
+/// in it twice (a copy of a SharedFuture) comes once. The futures may be of several pools.
 template <FutureRange R>
 [[nodiscard]] AsCompleted<R> as_completed(R&& futures) {
   return AsCompleted<R>(std::forward<R>(futures), std::nullopt);

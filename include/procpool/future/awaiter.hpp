@@ -12,8 +12,8 @@
 
 namespace procpool {
 
-/// Made by the `operator co_await` of Future and SharedFuture. A coroutine that had to wait goes on on the pool's dispatch
-/// thread; the coroutine must not be destroyed before that.
+/// Made by the `operator co_await` of Future and SharedFuture. A coroutine that had to wait goes on on the pool's
+/// dispatch thread; the coroutine must not be destroyed before that.
 template <class AnyFuture>
 class [[nodiscard]] Awaiter {
  public:

@@ -32,12 +32,12 @@ concept ContinuesFuture = (std::is_void_v<T> && std::invocable<std::decay_t<F>>)
 template <class F, class T>
 concept ReceivesOutcome = std::invocable<std::decay_t<F>, Outcome<T>>;
 
-/// Move-only; to let it go is to leave the task alone, whose failure PoolStats then counts. It may outlive its pool, and
-/// may be handed from thread to thread; one thread uses it at a time, but for wait(), is_ready(), is_running() and
+/// Move-only; to let it go is to leave the task alone, whose failure PoolStats then counts. It may outlive its pool,
+/// and may be handed from thread to thread; one thread uses it at a time, but for wait(), is_ready(), is_running() and
 /// cancel(), which others may call as well.
 ///
-/// get(), then(), share(), when_all() and `co_await std::move(future)` consume it: valid() is false then. All members but
-/// valid() throw UsageError if it has no result, or is used in another process than that which made it.
+/// get(), then(), share(), when_all() and `co_await std::move(future)` consume it: valid() is false then. All members
+/// but valid() throw UsageError if it has no result, or is used in another process than that which made it.
 template <class T>
 class Future {
  public:
@@ -58,8 +58,8 @@ class Future {
   auto get_for(const std::chrono::duration<Rep, Period>& time)
       -> std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
 
-  /// Waits until the task has ended; what it wrote to shared memory is visible then. The timed ones: false if it had not
-  /// ended in time.
+  /// Waits until the task has ended; what it wrote to shared memory is visible then. The timed ones: false if it had
+  /// not ended in time.
   void wait() const { task().wait(); }
   template <class Rep, class Period>
   bool wait_for(const std::chrono::duration<Rep, Period>& time) const {
@@ -77,21 +77,21 @@ class Future {
   /// Waits; what the task ended with, null if it has a value.
   [[nodiscard]] std::exception_ptr exception();
 
-  /// True: the task never ran and never will, and the future throws Cancelled. False: it runs, and was asked to stop, so
-  /// that the result is what the task makes of it; or it has ended. The future of a then() or a when_all() passes this on
-  /// to what it waits for.
+  /// True: the task never ran and never will, and the future throws Cancelled. False: it runs, and was asked to stop,
+  /// so that the result is what the task makes of it; or it has ended. The future of a then() or a when_all() passes
+  /// this on to what it waits for.
   bool cancel() { return task().cancel(); }
 
-  /// Calls `f(Outcome<T>)` once the task has ended, even if the future is gone by then: on the pool's dispatch thread, one
-  /// after another, in the order of these calls; here, if the pool is gone. What `f` throws is ignored. `f` may submit, but
-  /// must not wait for a future of then() or when_all(), which that same thread makes ready.
+  /// Calls `f(Outcome<T>)` once the task has ended, even if the future is gone by then: on the pool's dispatch thread,
+  /// one after another, in the order of these calls; here, if the pool is gone. What `f` throws is ignored. `f` may
+  /// submit, but must not wait for a future of then() or when_all(), which that same thread makes ready.
   ///
   /// `f` gets a copy; a value that was made by a then() and cannot be copied goes to whoever asks first.
   template <ReceivesOutcome<T> F>
   void on_ready(F&& f);
 
-  /// A future of `f(value)`, or of `f()` for void, which runs where on_ready() calls: in this process, so it may capture
-  /// and return anything. If the task fails or is cancelled, so is the new future, and `f` does not run.
+  /// A future of `f(value)`, or of `f()` for void, which runs where on_ready() calls: in this process, so it may
+  /// capture and return anything. If the task fails or is cancelled, so is the new future, and `f` does not run.
   template <ContinuesFuture<T> F>
   auto then(F&& f) -> Future<detail::then_result_t<std::decay_t<F>, T>>;
 

@@ -15,11 +15,11 @@ namespace procpool {
 class FuturesUnfinished : public Error {
  public:
   FuturesUnfinished(std::size_t unfinished, std::size_t total)
-      : Error(detail::message({unfinished, " of ", total,
-                               " futures had not ended when the time given to as_completed() was over; they may still be "
-                               "waited for, or cancelled"})),
-        unfinished_(unfinished),
-        total_(total) {}
+      : Error(
+            detail::message({unfinished, " of ", total,
+                             " futures had not ended when the time given to as_completed() was over; they may still be "
+                             "waited for, or cancelled"})),
+        unfinished_(unfinished), total_(total) {}
 
   [[nodiscard]] std::size_t unfinished() const noexcept { return unfinished_; }
   [[nodiscard]] std::size_t total() const noexcept { return total_; }

@@ -67,8 +67,8 @@ class SharedResult {
 
 namespace procpool {
 
-/// Made by Future::share(). Copies refer to one task; each may be used by a thread of its own. The value is decoded at the
-/// first read, lives as long as the last copy, and is the same object for all.
+/// Made by Future::share(). Copies refer to one task; each may be used by a thread of its own. The value is decoded at
+/// the first read, lives as long as the last copy, and is the same object for all.
 template <class T>
 class SharedFuture {
  public:
@@ -81,12 +81,12 @@ class SharedFuture {
   /// True if it refers to a task. All other members throw UsageError if it does not, or in another process.
   [[nodiscard]] bool valid() const noexcept { return result_ != nullptr; }
 
-  /// Waits for the task; its value, as `const T&`, or what it ended with is thrown. What the task wrote to shared memory
-  /// is visible then.
+  /// Waits for the task; its value, as `const T&`, or what it ended with is thrown. What the task wrote to shared
+  /// memory is visible then.
   decltype(auto) get() const { return result().outcome().value(); }
 
-  /// Waits until the task has ended; what it wrote to shared memory is visible then. The timed ones: false if it had not
-  /// ended in time.
+  /// Waits until the task has ended; what it wrote to shared memory is visible then. The timed ones: false if it had
+  /// not ended in time.
   void wait() const { task().wait(); }
   template <class Rep, class Period>
   bool wait_for(const std::chrono::duration<Rep, Period>& time) const {

@@ -55,8 +55,8 @@ template <AnyFuture First, class... RestAndTime>
   requires(detail::are_futures_and_time<RestAndTime...>)
 bool wait_all_until(const First& first, const RestAndTime&... rest_and_time);
 
-/// Waits until one task has ended, and says which: the first in the range of those that have ended already, else whichever
-/// ends first. Throws UsageError if the range is empty. The futures may be of several pools.
+/// Waits until one task has ended, and says which: the first in the range of those that have ended already, else
+/// whichever ends first. Throws UsageError if the range is empty. The futures may be of several pools.
 template <FutureRange R>
 [[nodiscard]] std::size_t wait_any(R&& futures);
 
@@ -67,7 +67,8 @@ template <FutureRange R, class Clock, class Duration>
 [[nodiscard]] std::optional<std::size_t> wait_any_until(R&& futures,
                                                         const std::chrono::time_point<Clock, Duration>& time);
 
-/// Waits until one task has failed, and says which, or until all have ended: empty. One that was cancelled has not failed.
+/// Waits until one task has failed, and says which, or until all have ended: empty. One that was cancelled has not
+/// failed.
 template <FutureRange R>
 [[nodiscard]] std::optional<std::size_t> wait_first_exception(R&& futures);
 
@@ -125,15 +126,15 @@ bool wait_all_until(R&& futures, const std::chrono::time_point<Clock, Duration>&
 template <AnyFuture First, class... RestAndTime>
   requires(detail::are_futures_and_time<RestAndTime...>)
 bool wait_all_for(const First& first, const RestAndTime&... rest_and_time) {
-  return detail::wait_front([](const auto& time) { return detail::deadline_in(time); }, std::tie(first, rest_and_time...),
-                            std::index_sequence_for<RestAndTime...>());
+  return detail::wait_front([](const auto& time) { return detail::deadline_in(time); },
+                            std::tie(first, rest_and_time...), std::index_sequence_for<RestAndTime...>());
 }
 
 template <AnyFuture First, class... RestAndTime>
   requires(detail::are_futures_and_time<RestAndTime...>)
 bool wait_all_until(const First& first, const RestAndTime&... rest_and_time) {
-  return detail::wait_front([](const auto& time) { return detail::deadline_at(time); }, std::tie(first, rest_and_time...),
-                            std::index_sequence_for<RestAndTime...>());
+  return detail::wait_front([](const auto& time) { return detail::deadline_at(time); },
+                            std::tie(first, rest_and_time...), std::index_sequence_for<RestAndTime...>());
 }
 
 template <FutureRange R>

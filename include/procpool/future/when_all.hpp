@@ -87,9 +87,9 @@ inline constexpr bool is_consumable<Future<T>> = true;
 
 namespace procpool {
 
-/// Consumes futures, perhaps of several pools, and gives one of the tuple of their values (std::monostate for void). It is
-/// ready when all tasks have ended; if some failed, it fails as the first of these did, by position. Its cancel() cancels
-/// all.
+/// Consumes futures, perhaps of several pools, and gives one of the tuple of their values (std::monostate for void). It
+/// is ready when all tasks have ended; if some failed, it fails as the first of these did, by position. Its cancel()
+/// cancels all.
 template <class... Futures>
   requires(sizeof...(Futures) > 0 && (detail::is_consumable<std::remove_reference_t<Futures>> && ...))
 auto when_all(Futures&&... futures) {

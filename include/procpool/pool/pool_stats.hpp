@@ -29,8 +29,7 @@ struct WorkerInfo {
 struct PoolStats {
   std::uint64_t submitted = 0;
   std::uint64_t completed = 0;  ///< ended, well or not; cancelled ones too
-  std::uint64_t failed = 0;     ///< of those whose result was not taken yet, and of those dropped: by an exception
-                                ///< or a death
+  std::uint64_t failed = 0;     ///< by an exception or a death; a map whose items fail has not failed itself
   std::uint64_t dropped_failures = 0;  ///< failures of tasks whose future was dropped: nobody was told
   std::uint64_t worker_deaths = 0;
   std::uint64_t queued = 0;  ///< waiting for a worker
@@ -64,14 +63,15 @@ namespace detail {
   Exchange& exchange = core.exchange();
   PoolStats stats;
   stats.dropped_failures = exchange.dropped_failures();
-  stats.failed = stats.dropped_failures;
+  stats.failed = exchange.past_failures();
   stats.worker_deaths = core.supervisor().worker_deaths();
   stats.submitted = core.submitted();
   for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
     const StateWord word = exchange.slots[handle].load();
-    if (word.phase() == Phase::queued) ++stats.queued;
-    if (word.owner() != no_worker && (word.phase() == Phase::claimed || word.phase() == Phase::running))
-      ++stats.running;
+    const bool is_in_hand = word.phase() == Phase::claimed || word.phase() == Phase::running;
+    if (is_in_hand && word.owner() != no_worker) ++stats.running;
+    // A claimed one without an owner lost its worker, and waits for room in a ring.
+    if (word.phase() == Phase::queued || (word.phase() == Phase::claimed && word.owner() == no_worker)) ++stats.queued;
     if (word.phase() == Phase::lost) ++stats.failed;
     if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;  // racy
   }

@@ -41,8 +41,8 @@ const std::runtime_error broken("broken");
 /// A number that a test and the dispatch thread both look at.
 using Flag = std::atomic<int>;
 
-/// Waits until the dispatch thread has run whatever follows tasks that have ended. What it takes up together may run in any
-/// order; so a second round is behind all that was taken up with the first.
+/// Waits until the dispatch thread has run whatever follows tasks that have ended. What it takes up together may run in
+/// any order; so a second round is behind all that was taken up with the first.
 void drain_dispatch(Workbench& bench) {
   for (int round = 0; round < 2; ++round) {
     LocalValue<int> last(bench);
@@ -554,7 +554,8 @@ TEST_CASE("a value that can be copied reaches callbacks and get()") {
 TEST_CASE("copies of a shared future give the same object to every thread") {
   Workbench bench;
   WorkerTask<int> task(bench);
-  SharedFuture<std::string> shared = task.future().then([](int n) { return std::string(50, 'a') + std::to_string(n); }).share();
+  SharedFuture<std::string> shared =
+      task.future().then([](int n) { return std::string(50, 'a') + std::to_string(n); }).share();
   std::vector<const std::string*> seen(4);
   std::vector<std::thread> readers;
   for (auto& where : seen) readers.emplace_back([copy = shared, &where] { where = &copy.get(); });

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -43,11 +44,20 @@ class Terminal {
 
   [[nodiscard]] int fd() const { return program_.get(); }
 
-  /// What was drawn since the last call.
+  /// What was drawn since the last call. What a program writes reaches the screen some time later, but in order: all is
+  /// there once a mark has come that is written last.
   [[nodiscard]] std::string drawn() const {
-    std::array<char, 4096> text{};
-    const ::ssize_t bytes = ::read(screen_.get(), text.data(), text.size());
-    return {text.data(), static_cast<std::size_t>(bytes > 0 ? bytes : 0)};
+    constexpr char mark = '\x01';
+    std::string text;
+    if (::write(program_.get(), &mark, 1) != 1) return "the terminal takes no text";
+    std::array<char, 4096> piece{};
+    while (!text.ends_with(mark)) {
+      const ::ssize_t bytes = ::read(screen_.get(), piece.data(), piece.size());
+      if (bytes > 0) text.append(piece.data(), static_cast<std::size_t>(bytes));
+      else if (errno != EAGAIN && errno != EINTR) return "the terminal has ended";
+    }
+    text.pop_back();
+    return text;
   }
 
  private:

@@ -257,11 +257,11 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
   const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
+  // Before anybody is told. relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not died.
+  if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
   repair_.bury(index, life, status);
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
   buried_[index] = life;
-  // relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not died.
-  if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
   if (was_ready) unready_lives_ = 0;
   else judge_unready(row, status);
   if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !work_is_outstanding()) return;

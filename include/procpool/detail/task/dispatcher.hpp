@@ -27,8 +27,8 @@ class Dispatcher final : private Watcher {
   Dispatcher& operator=(const Dispatcher&) = delete;
 
   /// Runs `continuation` on the dispatch thread once the task has ended, perhaps before this returns. Those of one task
-  /// run in the order in which they came. False, with `continuation` left as it was, if the dispatcher has finished: the
-  /// caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
+  /// run in the order in which they came. False, with `continuation` left as it was, if the dispatcher has finished:
+  /// the caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
   /// Runs what is waiting and what that will still bring, then ends the thread. On the dispatch thread itself (a

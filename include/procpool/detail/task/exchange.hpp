@@ -104,6 +104,10 @@ class Exchange final : public Retained {
   [[nodiscard]] std::uint64_t dropped_failures() const noexcept {
     return dropped_failures_.load(std::memory_order_relaxed);  // relaxed: a statistic
   }
+  /// Of all tasks whose slots were given back, dropped or not.
+  [[nodiscard]] std::uint64_t past_failures() const noexcept {
+    return past_failures_.load(std::memory_order_relaxed);  // relaxed: a statistic
+  }
 
   /// Gives back result, arguments and slot of a task that is final. The owner, or the sweeper.
   void free_slot(Handle handle, const ResultHeader& result) noexcept;
@@ -173,6 +177,7 @@ class Exchange final : public Retained {
   std::atomic<std::size_t> abandoned_count_{0};  // of the list, so that a submit need not lock to find it empty
   std::size_t sweep_from_ = 0;                   // under the mutex: where the sweeper goes on
   std::atomic<std::uint64_t> dropped_failures_{0};
+  std::atomic<std::uint64_t> past_failures_{0};
 };
 
 inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t fixed, std::size_t rings) {
@@ -336,6 +341,8 @@ inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexc
     if (outbox.holds(block, result.size)) outbox.give_back(block);
   }
   const StateWord last = slots[handle].load();
+  // relaxed: a statistic
+  if (last.phase() == Phase::lost || is_failure(result)) past_failures_.fetch_add(1, std::memory_order_relaxed);
   slots[handle].store(StateWord(0));
   // Its worker may be alive, for the pool has only just been broken, and about to publish: no other task comes here.
   const bool may_be_written = last.phase() == Phase::lost && last.owner() != no_worker && reason_of_break();

@@ -18,8 +18,8 @@
 
 namespace procpool::detail {
 
-/// Used by one thread. Tasks of one pool are waited for through its hub; where there are several pools, each task of the
-/// others ends a task that stands for it in the first.
+/// Used by one thread. Tasks of one pool are waited for through its hub; where there are several pools, each task of
+/// the others ends a task that stands for it in the first.
 class FutureSet {
  public:
   /// At least one; next() answers positions in `all`. A task that occurs twice is answered once.

@@ -18,8 +18,8 @@
 
 namespace procpool::detail {
 
-/// Waits for all of them, whatever becomes of some; then it has their values, or the failure of the first that failed, by
-/// position. Tasks of different pools may be among them.
+/// Waits for all of them, whatever becomes of some; then it has their values, or the failure of the first that failed,
+/// by position. Tasks of different pools may be among them.
 class Gather : public Upstream {
  public:
   /// `parts` is not empty.

@@ -60,8 +60,8 @@ class ResultHandle {
   /// deadline.
   bool wait(const Deadline& deadline = std::nullopt) const;
 
-  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran and
-  /// never will.
+  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran
+  /// and never will.
   bool cancel() const;
 
   /// True if the task, which has ended, has no value, but was not cancelled.
