@@ -13,7 +13,7 @@ struct WorkerLimits {
   std::size_t address_space = 0;  ///< bytes; an allocation beyond it is std::bad_alloc. Counts the pool's reservation.
   std::size_t cpu_seconds = 0;    ///< of one worker's life; beyond it SIGXCPU
   std::size_t open_files = 0;
-  std::size_t core_size = 0;      ///< bytes of a core dump
+  std::size_t core_size = 0;  ///< bytes of a core dump
 };
 
 }  // namespace procpool

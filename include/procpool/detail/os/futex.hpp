@@ -27,8 +27,8 @@ inline void futex_wait(const void* word, std::uint32_t expected, std::chrono::na
     left.tv_sec = static_cast<std::time_t>(timeout.count() / 1'000'000'000);
     left.tv_nsec = static_cast<long>(timeout.count() % 1'000'000'000);
   }
-  ::syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout < std::chrono::nanoseconds::zero() ? nullptr : &left, nullptr,
-            0);
+  ::syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout < std::chrono::nanoseconds::zero() ? nullptr : &left,
+            nullptr, 0);
 }
 
 /// Wakes at most `count` of those who sleep on `word`.

@@ -4,10 +4,9 @@
 /// @file
 /// Standard output and error across a fork: written out before it, so that no text appears twice.
 
+#include <ext/stdio_sync_filebuf.h>
 #include <stdio.h>
 #include <stdio_ext.h>
-
-#include <ext/stdio_sync_filebuf.h>
 
 #include <iostream>
 #include <typeinfo>

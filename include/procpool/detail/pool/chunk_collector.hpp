@@ -86,9 +86,10 @@ inline void fail_missing(const FinishedItems& items, const TaskNote& note, Chunk
   });
   for (std::size_t i = 0; i < items.count; ++i) {
     if (is_told[i]) continue;
-    sink.fail(items.position + i, std::make_exception_ptr(SerializationError(
-                                      "the result of an item of a map is damaged; some worker's task wrote to memory that "
-                                      "is not its own")));
+    sink.fail(items.position + i,
+              std::make_exception_ptr(SerializationError(
+                  "the result of an item of a map is damaged; some worker's task wrote to memory that "
+                  "is not its own")));
   }
 }
 

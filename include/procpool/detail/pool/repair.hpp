@@ -172,7 +172,8 @@ inline void Repair::lose(Handle handle, StateWord word) {
 /// finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
 inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);  // may be ruined
+  std::size_t finished =
+      std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);  // may be ruined
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;
@@ -249,8 +250,10 @@ inline void Repair::look_for_strays(std::size_t most) {
     const auto handle = static_cast<Handle>(next_stray_++);
     const StateWord word = exchange_.slots[handle].load();
     if (!is_stray(handle, word) || exchange_.slots[handle].load().bits() != word.bits()) continue;
-    const bool waited_in_ring = word.phase() == Phase::queued && (word.ticket() & posted_bit) == 0;
-    if (waited_in_ring) requeue(handle, word);
+    const auto was_in = [&](const RingAndSpace& ring) { return ring.ring.is_recent(word.ticket()); };
+    const bool waited =
+        word.phase() == Phase::queued && std::any_of(layout_.rings().begin(), layout_.rings().end(), was_in);
+    if (waited) requeue(handle, word);  // The cell was ruined, not the word.
     else lose(handle, word);
   }
 }

@@ -189,7 +189,8 @@ class ChunkCall {
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
 
-  static constexpr ChunkKind kind{run, chunk_result_size<Result>(), chunk_results_of<Result> == ChunkResults::blocks, false};
+  static constexpr ChunkKind kind{run, chunk_result_size<Result>(), chunk_results_of<Result> == ChunkResults::blocks,
+                                  false};
 
   /// The result of one item, for those who do something else with it than run().
   static decltype(auto) call_item(const ChunkRun& chunk, std::size_t i, F& function, void* state) {
