@@ -147,7 +147,7 @@ TEST_CASE("what arrives as a view of text ends with a zero where C expects it") 
 TEST_CASE("arrays arrive as arrays") {
   ProcessPool pool{1};
   const int c_array[] = {1, 2, 3};
-  const auto sum_of_three = [](const int (&items)[3]) { return items[0] + items[1] + items[2]; };
+  const auto sum_of_three = [](const int(&items)[3]) { return items[0] + items[1] + items[2]; };
   CHECK(pool.submit(sum_of_three, c_array).get() == 6);
   CHECK(pool.submit([](std::span<const int> items) { return items.size(); }, c_array).get() == 3);
   CHECK(echoed(pool, std::array{1, 2, 3}) == std::array{1, 2, 3});
@@ -157,9 +157,7 @@ TEST_CASE("arrays arrive as arrays") {
 TEST_CASE("numbers, enumerations and other plain bytes arrive as they were") {
   ProcessPool pool{1};
   const auto all = [](bool b, char c, std::uint64_t u, double d, Colour colour, std::complex<float> z,
-                      std::chrono::nanoseconds time) {
-    return std::tuple(b, c, u, d, colour, z, time);
-  };
+                      std::chrono::nanoseconds time) { return std::tuple(b, c, u, d, colour, z, time); };
   const std::tuple sent(true, 'c', ~std::uint64_t{0}, -0.5, Colour::green, std::complex(1.F, 2.F),
                         std::chrono::nanoseconds(5));
   CHECK(pool.starmap(all, std::vector{sent}).front() == sent);
@@ -240,7 +238,8 @@ TEST_CASE("partial binds what a lambda cannot capture") {
     return found != known.end() ? found->second : otherwise;
   };
   CHECK(pool.submit(partial(age_of, ages), "Ada", 0).get() == 36);
-  CHECK(pool.map(partial(age_of, ages), std::vector<std::string>{"Ada", "Bob"}, std::vector{0, -1}) == std::vector{36, -1});
+  CHECK(pool.map(partial(age_of, ages), std::vector<std::string>{"Ada", "Bob"}, std::vector{0, -1}) ==
+        std::vector{36, -1});
   CHECK(pool.submit(partial(partial(age_of, ages), "Bob"), 7).get() == 7);
   CHECK(pool.submit(partial([](const char* text) { return std::string(text); }, "bound")).get() == "bound");
   CHECK(pool.submit(partial(&Adder::operator(), Adder{2}), 3).get() == 5);
@@ -279,8 +278,9 @@ TEST_CASE("a capture by reference is a mistake that is named before anything is 
   CHECK_THROWS_AS(pool.map([&local](int x) { return x + local; }, std::vector{1}), UsageError);
   CHECK_THROWS_AS(pool.for_each([&local](int x) { local += x; }, std::vector{1}), UsageError);
   CHECK_THROWS_AS(pool.run_on_each_worker([&local] { return local; }), UsageError);
-  CHECK_THROWS_AS(pool.map_reduce([](int x) { return x; }, [&local](int a, int b) { return a + b + local; }, 0, std::vector{1}),
-                  UsageError);
+  CHECK_THROWS_AS(
+      pool.map_reduce([](int x) { return x; }, [&local](int a, int b) { return a + b + local; }, 0, std::vector{1}),
+      UsageError);
   CHECK_THROWS_WITH(pool.submit([&local] { return local; }), Catch::Matchers::ContainsSubstring("from_snapshot"));
   CHECK(pool.stats().submitted == 0);
 }

@@ -116,7 +116,8 @@ TEST_CASE("a standard exception of a task arrives as its own type") {
 TEST_CASE("an exception of a task says where it was thrown") {
   ProcessPool pool{1};
   const ::pid_t worker = pool.submit(::getpid).get();
-  for (const auto& [kind, name] : {std::pair(0, "std::invalid_argument"), std::pair(7, "string"), std::pair(10, "LosesItsType")}) {
+  for (const auto& [kind, name] :
+       {std::pair(0, "std::invalid_argument"), std::pair(7, "string"), std::pair(10, "LosesItsType")}) {
     CAPTURE(kind);
     try {
       pool.with({.label = "risky"}).submit(throw_one, kind).get();
@@ -218,9 +219,9 @@ TEST_CASE("an argument larger than the shared memory is an error that names the 
   CHECK_THROWS_WITH(pool.submit(length, large), ContainsSubstring("PoolOptions::shared_memory"));
   CHECK_THROWS_WITH(pool.submit(length, large), ContainsSubstring(std::to_string(large.size()).substr(0, 5)));
   CHECK_THROWS_AS(pool.map(length, std::vector{std::string("small"), large}), SharedMemoryExhausted);
-  CHECK_THROWS_AS(pool.map(procpool::partial([](const std::string& text, int) { return text.size(); }, large),
-                           std::vector{1}),
-                  SharedMemoryExhausted);
+  CHECK_THROWS_AS(
+      pool.map(procpool::partial([](const std::string& text, int) { return text.size(); }, large), std::vector{1}),
+      SharedMemoryExhausted);
   CHECK(pool.submit(length, "small").get() == 5);
 }
 
@@ -299,9 +300,7 @@ TEST_CASE("a process that was forked can make a pool of its own") {
 
 TEST_CASE("a task that forks leaves its pool in order") {
   ProcessPool pool{1};
-  const auto fork_and_wait = [] {
-    return true_in_child([] { return true; });
-  };
+  const auto fork_and_wait = [] { return true_in_child([] { return true; }); };
   CHECK(pool.submit(fork_and_wait).get());
   // A child that comes back from the task is not the worker.
   const auto fork_and_return = [](int) {

@@ -290,9 +290,9 @@ TEST_CASE("a lazy map keeps a temporary range, and needs nothing of the terms it
   ProcessPool pool{2};
   const auto make = [&] {
     std::string label = "a label that is too long for a small string";
-    return pool.with({.label = label}).imap(
-        [](const std::string& text) { return text + std::string(procpool::this_task::label()); },
-        std::vector<std::string>{"one: ", "two: "});
+    return pool.with({.label = label})
+        .imap([](const std::string& text) { return text + std::string(procpool::this_task::label()); },
+              std::vector<std::string>{"one: ", "two: "});
   };
   std::vector<std::string> results;
   for (auto&& result : make()) results.push_back(result);

@@ -112,7 +112,8 @@ TEST_CASE("a map of outcomes tells of each item what became of it") {
   ProcessPool pool{2};
   for (const std::size_t chunk : {0, 1, 7, 100}) {
     CAPTURE(chunk);
-    const std::vector<Outcome<int>> outcomes = pool.with({.chunk_size = chunk}).map_outcomes(refuse_threes, numbers(40));
+    const std::vector<Outcome<int>> outcomes =
+        pool.with({.chunk_size = chunk}).map_outcomes(refuse_threes, numbers(40));
     REQUIRE(outcomes.size() == 40);
     for (std::size_t i = 0; i < outcomes.size(); ++i) {
       CHECK(outcomes[i].position() == i);
@@ -212,7 +213,8 @@ TEST_CASE("an argument that cannot be received fails its item alone") {
   ProcessPool pool{2};
   const auto ignore = [](const Fragile&) { return 1; };
   CHECK_THROWS_AS(pool.submit(ignore, Fragile{Fragile::receiving}).get(), std::range_error);
-  const auto outcomes = pool.with({.chunk_size = 3}).map_outcomes(ignore, std::vector<Fragile>{{}, {Fragile::receiving}, {}});
+  const auto outcomes =
+      pool.with({.chunk_size = 3}).map_outcomes(ignore, std::vector<Fragile>{{}, {Fragile::receiving}, {}});
   CHECK(outcomes.at(0).has_value());
   CHECK_THROWS_AS(outcomes.at(1).value(), std::range_error);
   CHECK(outcomes.at(2).has_value());

@@ -52,8 +52,8 @@ TEST_CASE("a reduction keeps the order of its items, whatever the size of the ch
   for (int i = 0; i < 200; ++i) expected += letter(i);
   for (const std::size_t chunk : {0, 1, 3, 199, 1000}) {
     CAPTURE(chunk);
-    CHECK(pool.with({.chunk_size = chunk})
-              .map_reduce(letter, Append(), std::string(">"), std::views::iota(0, 200)) == expected);
+    CHECK(pool.with({.chunk_size = chunk}).map_reduce(letter, Append(), std::string(">"), std::views::iota(0, 200)) ==
+          expected);
   }
 }
 

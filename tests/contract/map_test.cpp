@@ -154,7 +154,8 @@ TEST_CASE("a map takes contiguous ranges of every kind") {
   CHECK(pool.map(twice, std::span(array)) == expected);
   CHECK(pool.map(twice, {1, 2, 3}) == expected);
   CHECK(pool.map(twice, std::vector{1, 2, 3}) == expected);
-  CHECK(pool.map([](char c) { return static_cast<char>(c + 1); }, std::string_view("HAL")) == std::vector{'I', 'B', 'M'});
+  CHECK(pool.map([](char c) { return static_cast<char>(c + 1); }, std::string_view("HAL")) ==
+        std::vector{'I', 'B', 'M'});
 }
 
 TEST_CASE("a map takes ranges whose items lie apart") {
@@ -241,12 +242,13 @@ TEST_CASE("a map that is sent asynchronously is sent before its call returns, an
   ProcessPool pool{2};
   const support::OpensAtEnd opens(gate);
   std::vector<int> items = numbers(4);
-  auto later = pool.with({.chunk_size = 1}).map_async(
-      [gate = gate.get()](int x) {
-        gate->pass();
-        return x;
-      },
-      items);
+  auto later = pool.with({.chunk_size = 1})
+                   .map_async(
+                       [gate = gate.get()](int x) {
+                         gate->pass();
+                         return x;
+                       },
+                       items);
   items.assign(4, -1);
   REQUIRE(gate->is_reached_by(2));
   CHECK_FALSE(later.wait_for(std::chrono::nanoseconds(0)));

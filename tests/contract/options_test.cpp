@@ -70,7 +70,8 @@ TEST_CASE("an option that makes no sense is a mistake that is named") {
   CHECK_THROWS_WITH(ProcessPool(PoolOptions{.queue_capacity = 0}), ContainsSubstring("queue_capacity is 0"));
   CHECK_THROWS_AS(ProcessPool(PoolOptions{.queue_capacity = -1}), UsageError);
   CHECK_THROWS_AS(ProcessPool(PoolOptions{.queue_capacity = INT_MAX}), UsageError);
-  CHECK_THROWS_WITH(ProcessPool(PoolOptions{.max_tasks_per_worker = -1}), ContainsSubstring("max_tasks_per_worker is -1"));
+  CHECK_THROWS_WITH(ProcessPool(PoolOptions{.max_tasks_per_worker = -1}),
+                    ContainsSubstring("max_tasks_per_worker is -1"));
   CHECK_THROWS_WITH(ProcessPool(PoolOptions{.library_threads = -2}), ContainsSubstring("library_threads is -2"));
   CHECK_THROWS_AS(ProcessPool(PoolOptions{.shared_memory = 4096}), UsageError);
 }
@@ -109,9 +110,8 @@ TEST_CASE("each worker has the limits that were asked for, and this process has 
   };
   const std::size_t files_here = limit_of(RLIMIT_NOFILE);
   const std::size_t address_space = std::size_t{1} << 40;
-  ProcessPool pool{
-      {.workers = 1,
-       .limits = {.address_space = address_space, .cpu_seconds = 1000, .open_files = 64, .core_size = 0}}};
+  ProcessPool pool{{.workers = 1,
+                    .limits = {.address_space = address_space, .cpu_seconds = 1000, .open_files = 64, .core_size = 0}}};
   CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_NOFILE)).get() == 64);
   CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_CPU)).get() == 1000);
   CHECK(pool.submit(limit_of, static_cast<int>(RLIMIT_AS)).get() == address_space);

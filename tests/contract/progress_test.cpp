@@ -79,8 +79,11 @@ TEST_CASE("every blocking verb reports its progress") {
     CHECK(reports.last_total() == 50);
   };
   check([&](Reports& reports) { pool.with({}).on_progress(reports.taker()).for_each(same, items); });
-  check([&](Reports& reports) { static_cast<void>(pool.with({}).on_progress(reports.taker()).map_outcomes(same, items)); });
-  check([&](Reports& reports) { pool.with({}).on_progress(reports.taker()).map_reduce(same, std::plus<>(), 0, items); });
+  check([&](Reports& reports) {
+    static_cast<void>(pool.with({}).on_progress(reports.taker()).map_outcomes(same, items));
+  });
+  check(
+      [&](Reports& reports) { pool.with({}).on_progress(reports.taker()).map_reduce(same, std::plus<>(), 0, items); });
   check([&](Reports& reports) {
     for ([[maybe_unused]] const int each : pool.with({}).on_progress(reports.taker()).imap(same, items)) {
     }
@@ -140,7 +143,8 @@ TEST_CASE("an exception of the progress callback ends a blocking verb") {
   ProcessPool pool{2};
   const auto refuse = [](const Progress&) { throw std::domain_error("enough"); };
   CHECK_THROWS_AS(pool.with({}).on_progress(refuse).map(same, std::views::iota(0, 1000)), std::domain_error);
-  CHECK_THROWS_AS(pool.with({}).on_progress(refuse).map_async(same, std::views::iota(0, 1000)).get(), std::domain_error);
+  CHECK_THROWS_AS(pool.with({}).on_progress(refuse).map_async(same, std::views::iota(0, 1000)).get(),
+                  std::domain_error);
   CHECK(pool.submit(same, 1).get() == 1);
 }
 
@@ -149,8 +153,9 @@ TEST_CASE("a task knows its label") {
   const auto label = [] { return std::string(procpool::this_task::label()); };
   CHECK(pool.with({.label = "mine"}).submit(label).get() == "mine");
   CHECK(pool.submit(label).get().empty());
-  CHECK(pool.with({.label = "map"}).map([](int) { return std::string(procpool::this_task::label()); }, std::vector{1}) ==
-        std::vector<std::string>{"map"});
+  CHECK(
+      pool.with({.label = "map"}).map([](int) { return std::string(procpool::this_task::label()); }, std::vector{1}) ==
+      std::vector<std::string>{"map"});
   CHECK(procpool::this_task::label().empty());
 }
 
@@ -183,6 +188,7 @@ TEST_CASE("a task may tell of its own progress, anywhere") {
   CHECK(pool.submit([] {
               procpool::this_task::report_progress(1, 2);
               return 1;
-            }).get() == 1);
+            })
+            .get() == 1);
   CHECK_NOTHROW(procpool::this_task::report_progress(1, 2));
 }

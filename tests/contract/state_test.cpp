@@ -130,7 +130,8 @@ TEST_CASE("generic code asks for the state by its type") {
 TEST_CASE("the initializer may capture anything, and may return nothing") {
   static int prepared = 0;
   const auto words = std::make_unique<std::vector<std::string>>(3, "word");
-  ProcessPool pool{2, [&words, moved = std::make_unique<int>(5)] { prepared = *moved + static_cast<int>(words->size()); }};
+  ProcessPool pool{2,
+                   [&words, moved = std::make_unique<int>(5)] { prepared = *moved + static_cast<int>(words->size()); }};
   CHECK(pool.run_on_each_worker([] { return prepared; }) == std::vector{8, 8});
   CHECK(prepared == 0);
   ProcessPool with_options{{.workers = 1}, [&words] { return words->size(); }};
@@ -188,7 +189,8 @@ TEST_CASE("a worker that ends in order destroys its state and then says so") {
 TEST_CASE("a worker that is replaced in order says so too") {
   const support::Shared<Notes> notes;
   {
-    ProcessPool pool{{.workers = 1, .max_tasks_per_worker = 2, .at_worker_exit = [notes = notes.get()] { ++notes->exits; }}};
+    ProcessPool pool{
+        {.workers = 1, .max_tasks_per_worker = 2, .at_worker_exit = [notes = notes.get()] { ++notes->exits; }}};
     for (int i = 0; i < 4; ++i) pool.submit([] {}).get();
     CHECK(eventually([&] { return notes->exits == 2; }));
   }

@@ -67,10 +67,12 @@ TEST_CASE("when the process that makes the workers is killed, everything that wa
   finished.wait();
   std::vector<Future<int>> open;
   for (int i = 0; i < 6; ++i) {
-    open.push_back(pool->submit([gate = gate.get()](int x) {
-      gate->pass();
-      return x;
-    }, i));
+    open.push_back(pool->submit(
+        [gate = gate.get()](int x) {
+          gate->pass();
+          return x;
+        },
+        i));
   }
   REQUIRE(gate->is_reached_by(2));
   int continued = 0;
@@ -129,9 +131,7 @@ TEST_CASE("a pool whose zygote was killed can be destroyed, terminated, and wait
       case 0: break;
       case 1: pool->terminate(); break;
       case 2: pool->wait_idle(); break;
-      default:
-        pool->close();
-        pool->join();
+      default: pool->close(); pool->join();
     }
     pool.reset();
     killer.join();
@@ -211,15 +211,19 @@ TEST_CASE("an initializer that ends its worker now and then does not break the p
 
 TEST_CASE("a thousand items that each crash are slow, not broken") {
   ProcessPool pool{2};
-  const auto outcomes = pool.map_outcomes([](int) -> int { die(Way::quiet_exit_3); }, std::vector<int>(support::is_full_run() ? 1000 : 150));
+  const auto outcomes = pool.map_outcomes([](int) -> int { die(Way::quiet_exit_3); },
+                                          std::vector<int>(support::is_full_run() ? 1000 : 150));
   for (const auto& outcome : outcomes) CHECK_FALSE(outcome.has_value());
   CHECK(pool.submit(twice, 1).get() == 2);
 }
 
 TEST_CASE("a preload that throws ends the construction with its own error") {
-  const auto make = [](std::function<void()> preload) { ProcessPool pool{{.workers = 2, .preload = std::move(preload)}}; };
+  const auto make = [](std::function<void()> preload) {
+    ProcessPool pool{{.workers = 2, .preload = std::move(preload)}};
+  };
   CHECK_THROWS_AS(make([] { throw std::out_of_range("no such file"); }), std::out_of_range);
-  CHECK_THROWS_WITH(make([] { throw std::out_of_range("no such file"); }), Catch::Matchers::ContainsSubstring("no such file"));
+  CHECK_THROWS_WITH(make([] { throw std::out_of_range("no such file"); }),
+                    Catch::Matchers::ContainsSubstring("no such file"));
   for (const Way way : {Way::segfault, Way::kill, Way::exit_0, Way::quiet_exit_3, Way::abort, Way::thread_exit}) {
     CHECK_THROWS_AS(make([way] { die(way); }), BrokenPool);
   }

@@ -110,7 +110,8 @@ void check_outcome(const Plan& plan, Outcome<T>& outcome, const std::function<bo
     outcome.value();
     FAIL("item " << item << " has a value");
   } catch (const WorkerDied& death) {
-    if (death.position() != outcome.position() || death.signal() != SIGKILL || death.label() != "plan") FAIL(death.what());
+    if (death.position() != outcome.position() || death.signal() != SIGKILL || death.label() != "plan")
+      FAIL(death.what());
   }
 }
 
@@ -238,7 +239,8 @@ TEST_CASE("an imap that is left while items die leaves nothing") {
   for (std::size_t i = 0; i < most_items; i += 3) function.deadly[i] = true;
   for (int leave = 0; leave < 12; ++leave) {
     int seen = 0;
-    for (auto& outcome : pool.with({.chunk_size = 2, .read_ahead = 20}).imap_unordered_outcomes(function, items_of({100, 0, {}}))) {
+    for (auto& outcome :
+         pool.with({.chunk_size = 2, .read_ahead = 20}).imap_unordered_outcomes(function, items_of({100, 0, {}}))) {
       static_cast<void>(outcome);
       if (seen++ == leave) break;
     }
@@ -319,12 +321,13 @@ TEST_CASE("an initializer's state is made anew for the worker that replaces a de
                      ++*count;
                      return std::make_unique<std::string>("state");
                    }};
-  const auto outcomes = pool.with({.chunk_size = 5}).map_outcomes(
-      [](std::unique_ptr<std::string>& state, int item) {
-        if (item % 7 == 0) die(Way::quiet_exit_3);
-        return state->size();
-      },
-      items_of({70, 0, {}}));
+  const auto outcomes = pool.with({.chunk_size = 5})
+                            .map_outcomes(
+                                [](std::unique_ptr<std::string>& state, int item) {
+                                  if (item % 7 == 0) die(Way::quiet_exit_3);
+                                  return state->size();
+                                },
+                                items_of({70, 0, {}}));
   int died = 0;
   for (const auto& outcome : outcomes) {
     if (!outcome.has_value()) ++died;

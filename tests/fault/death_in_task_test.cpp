@@ -95,13 +95,14 @@ TEST_CASE("a task that ends its worker fails alone and says how, and the worker 
     ProcessPool pool{2};
     std::vector<Future<int>> others;
     for (int i = 0; i < 20; ++i) others.push_back(pool.submit(twice, i));
-    auto doomed = pool.with({.label = "doomed"}).submit(
-        [pid = victim.get()](Way its_way) {
-          *pid = ::getpid();
-          die(its_way);
-          return 1;
-        },
-        way);
+    auto doomed = pool.with({.label = "doomed"})
+                      .submit(
+                          [pid = victim.get()](Way its_way) {
+                            *pid = ::getpid();
+                            die(its_way);
+                            return 1;
+                          },
+                          way);
     for (int i = 20; i < 40; ++i) others.push_back(pool.submit(twice, i));
 
     const WorkerDied death = death_of(std::move(doomed));
@@ -179,8 +180,7 @@ TEST_CASE("a death at any step of the argument or result of a map's item loses t
         }
       };
       if (each.as_result) {
-        check(pool.with({.chunk_size = chunk_size})
-                  .map_outcomes([](int step) { return give(step, Way::kill); }, steps),
+        check(pool.with({.chunk_size = chunk_size}).map_outcomes([](int step) { return give(step, Way::kill); }, steps),
               [](const Deadly& result) { return result.text.size() == 1000; });
       } else {
         check(pool.with({.chunk_size = chunk_size}).map_outcomes(take, items),
@@ -210,12 +210,14 @@ TEST_CASE("a thousand deaths in a small pool use up neither slots nor shared mem
   int died = 0;
   for (int i = 0; i < deaths; ++i) {
     auto text = pool.submit([](int x) { return std::string(300'000, static_cast<char>('a' + x % 26)); }, i);
-    auto doomed = pool.submit([](int x) -> Deadly {
-      if (x % 2 == 0) die(Way::quiet_exit_3);
-      Deadly result(Deadly::Step::is_destroyed, Way::quiet_exit_3);
-      result.text = std::string(x % 4 == 1 ? 1000 : 400'000, 'y');
-      return result;
-    }, i);
+    auto doomed = pool.submit(
+        [](int x) -> Deadly {
+          if (x % 2 == 0) die(Way::quiet_exit_3);
+          Deadly result(Deadly::Step::is_destroyed, Way::quiet_exit_3);
+          result.text = std::string(x % 4 == 1 ? 1000 : 400'000, 'y');
+          return result;
+        },
+        i);
     CHECK(text.get() == std::string(300'000, static_cast<char>('a' + i % 26)));
     died += death_of(std::move(doomed)).exit_status() == 3 ? 1 : 0;
   }
@@ -238,7 +240,14 @@ TEST_CASE("a task without a future that dies is counted, and leaves nothing") {
 TEST_CASE("a continuation of a task that died is not run, and gets the death") {
   ProcessPool pool{1};
   int runs = 0;
-  auto next = pool.submit([] { die(Way::exit_42); return 1; }).then([&](int) { ++runs; return 2; });
+  auto next = pool.submit([] {
+                    die(Way::exit_42);
+                    return 1;
+                  })
+                  .then([&](int) {
+                    ++runs;
+                    return 2;
+                  });
   CHECK(death_of(std::move(next)).exit_status() == 42);
   CHECK(runs == 0);
 }

@@ -35,8 +35,8 @@
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::UsageError;
-using support::UserProcess;
 using support::die;
+using support::UserProcess;
 using support::Way;
 
 namespace {
@@ -85,7 +85,8 @@ TEST_CASE("a pool works where SIGCHLD is ignored, and tells how its workers died
     try {
       pool.submit([] { die(Way::quiet_exit_3); }).get();
     } catch (const procpool::WorkerDied& death) {
-      return death.exit_status() == 3 && pool.submit(twice, 2).get() == 4 && ::signal(SIGCHLD, SIG_DFL) == SIG_IGN ? 0 : 1;
+      return death.exit_status() == 3 && pool.submit(twice, 2).get() == 4 && ::signal(SIGCHLD, SIG_DFL) == SIG_IGN ? 0
+                                                                                                                   : 1;
     }
     return 2;
   });
@@ -117,13 +118,14 @@ TEST_CASE("a user's signal handlers, mask and descriptors are as before after a 
         }
       }
       const bool has_no_mask = pool.submit([] {
-        sigset_t now;
-        ::sigprocmask(SIG_SETMASK, nullptr, &now);
-        for (int signal = 1; signal < NSIG; ++signal) {
-          if (::sigismember(&now, signal) == 1) return false;
-        }
-        return true;
-      }).get();
+                                     sigset_t now;
+                                     ::sigprocmask(SIG_SETMASK, nullptr, &now);
+                                     for (int signal = 1; signal < NSIG; ++signal) {
+                                       if (::sigismember(&now, signal) == 1) return false;
+                                     }
+                                     return true;
+                                   })
+                                   .get();
       if (!has_no_mask) return 3;
     }
     const auto after = dispositions();
@@ -233,9 +235,10 @@ TEST_CASE("a task that calls exit runs what was registered in the worker, and no
     for (int i = 0; i < 3; ++i) {
       try {
         pool.submit([] {
-          std::atexit([] { ++*in_worker; });
-          std::exit(7);
-        }).get();
+              std::atexit([] { ++*in_worker; });
+              std::exit(7);
+            })
+            .get();
       } catch (const procpool::WorkerDied& death) {
         if (death.exit_status() != 7) return 1;
       }
@@ -257,18 +260,26 @@ TEST_CASE("in a child of the user's process every verb is an error that says so,
   auto shared = pool.submit(twice, 4).share();
   const bool all_refused = true_in_child([&] {
     return is_usage_error([&] { static_cast<void>(pool.submit(twice, 1)); }) &&
-           is_usage_error([&] { static_cast<void>(pool.try_submit(twice, 1)); }) &&
-           is_usage_error([&] { static_cast<void>(pool.map(twice, {1, 2})); }) &&
-           is_usage_error([&] { static_cast<void>(pool.map_async(twice, std::vector<int>{1, 2})); }) &&
-           is_usage_error([&] { static_cast<void>(pool.imap(twice, std::vector<int>{1, 2})); }) &&
-           is_usage_error([&] { pool.for_each(twice, std::vector<int>{1, 2}); }) &&
+           is_usage_error([&] { static_cast<void>(pool.try_submit(twice, 1)); }) && is_usage_error([&] {
+             static_cast<void>(pool.map(twice, {1, 2}));
+           }) &&
+           is_usage_error([&] {
+             static_cast<void>(pool.map_async(twice, std::vector<int>{1, 2}));
+           }) &&
+           is_usage_error([&] {
+             static_cast<void>(pool.imap(twice, std::vector<int>{1, 2}));
+           }) &&
+           is_usage_error([&] {
+             pool.for_each(twice, std::vector<int>{1, 2});
+           }) &&
            is_usage_error([&] { static_cast<void>(pool.map_reduce(twice, std::plus<>{}, 0, std::vector<int>{1})); }) &&
            is_usage_error([&] { static_cast<void>(pool.run_on_each_worker([] { return 1; })); }) &&
            is_usage_error([&] { pool.close(); }) && is_usage_error([&] { pool.cancel_pending(); }) &&
            is_usage_error([&] { pool.terminate(); }) && is_usage_error([&] { pool.wait_idle(); }) &&
            is_usage_error([&] { static_cast<void>(pool.workers()); }) &&
-           is_usage_error([&] { static_cast<void>(pool.stats()); }) && is_usage_error([&] { static_cast<void>(open.get()); }) &&
-           is_usage_error([&] { open.wait(); }) && is_usage_error([&] { static_cast<void>(open.is_ready()); }) &&
+           is_usage_error([&] { static_cast<void>(pool.stats()); }) &&
+           is_usage_error([&] { static_cast<void>(open.get()); }) && is_usage_error([&] { open.wait(); }) &&
+           is_usage_error([&] { static_cast<void>(open.is_ready()); }) &&
            is_usage_error([&] { static_cast<void>(shared.get()); });
   });
   CHECK(all_refused);
@@ -319,7 +330,8 @@ TEST_CASE("a task may make a pool of its own") {
   for (int i = 0; i < 3; ++i) CHECK(pool.submit(nested, i).get() == 4 * i);
 }
 
-TEST_CASE("workers hold neither each other's descriptors nor those of other pools, and read nothing of standard input") {
+TEST_CASE(
+    "workers hold neither each other's descriptors nor those of other pools, and read nothing of standard input") {
   const auto sockets_and_memory = [] {
     std::vector<std::string> open;
     for (int fd = 0; fd < 256; ++fd) {
@@ -336,9 +348,10 @@ TEST_CASE("workers hold neither each other's descriptors nor those of other pool
   for (const auto* pool : {&first, &second, &third}) {
     for (const std::size_t open : pool->run_on_each_worker(sockets_and_memory)) CHECK(open == 1);  // its memory
     CHECK(pool->submit([] {
-      char c = 0;
-      return ::read(STDIN_FILENO, &c, 1);
-    }).get() == 0);
+                char c = 0;
+                return ::read(STDIN_FILENO, &c, 1);
+              })
+              .get() == 0);
   }
 }
 
@@ -356,9 +369,10 @@ TEST_CASE("text that stood in standard output before a pool appears once") {
       static_cast<void>(pool.run_on_each_worker([] { return std::printf("task;"); }));
       try {
         pool.submit([] {
-          std::printf("doomed;");
-          std::exit(1);
-        }).get();
+              std::printf("doomed;");
+              std::exit(1);
+            })
+            .get();
       } catch (const procpool::WorkerDied&) {
       }
     }

@@ -179,9 +179,7 @@ TEST_CASE("threads that submit, wait, cancel and drop while workers are killed e
           switch (random() % 6) {
             case 0: open.back().cancel(); break;
             case 1: open.clear(); break;
-            case 2:
-              try {
-                open.back().get();
+            case 2: try { open.back().get();
               } catch (const procpool::Error&) {
               }
               open.pop_back();

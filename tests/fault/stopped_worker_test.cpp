@@ -84,12 +84,14 @@ TEST_CASE("a task whose worker is stopped waits, and fails alone when the worker
   });
   REQUIRE(gate->is_reached_by(1));
   ::pid_t victim = 0;
-  REQUIRE(support::eventually([&] {
-    for (const auto& worker : pool.workers()) {
-      if (worker.running_for.count() > 0) victim = worker.pid;
-    }
-    return victim != 0;
-  }, std::chrono::seconds(20)));
+  REQUIRE(support::eventually(
+      [&] {
+        for (const auto& worker : pool.workers()) {
+          if (worker.running_for.count() > 0) victim = worker.pid;
+        }
+        return victim != 0;
+      },
+      std::chrono::seconds(20)));
   const Stopped stopped(victim);
   gate->open();
   check_that_tasks_run(pool, 100);
@@ -112,14 +114,17 @@ TEST_CASE("when all workers were stopped in the middle of their tasks and go on,
     const int before = *runs;
     std::vector<Future<int>> futures;
     for (int i = 0; i < 3000; ++i) {
-      futures.push_back(pool.submit([runs = runs.get()](int x) {
-        ++*runs;
-        return 2 * x;
-      }, i));
+      futures.push_back(pool.submit(
+          [runs = runs.get()](int x) {
+            ++*runs;
+            return 2 * x;
+          },
+          i));
     }
     const auto pids = support::pids_of(pool);
     for (const ::pid_t pid : pids) ::kill(pid, SIGSTOP);
-    REQUIRE(support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); }, std::chrono::seconds(20)));
+    REQUIRE(support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); },
+                                std::chrono::seconds(20)));
     for (const ::pid_t pid : pids) ::kill(pid, SIGCONT);
     for (int i = 0; i < 3000; ++i) REQUIRE(futures[static_cast<std::size_t>(i)].get() == 2 * i);
     CHECK(*runs == before + 3000);
@@ -130,7 +135,8 @@ TEST_CASE("when all workers are stopped a timed wait ends, and killing them lose
   ProcessPool pool{2};
   const auto pids = support::pids_of(pool);
   for (const ::pid_t pid : pids) ::kill(pid, SIGSTOP);
-  REQUIRE(support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); }, std::chrono::seconds(20)));
+  REQUIRE(
+      support::eventually([&] { return std::all_of(pids.begin(), pids.end(), is_stopped); }, std::chrono::seconds(20)));
   std::vector<Future<int>> futures;
   for (int i = 0; i < 50; ++i) futures.push_back(pool.submit(twice, i));
   CHECK_FALSE(futures[0].wait_for(std::chrono::milliseconds(60)));

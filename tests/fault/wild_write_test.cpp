@@ -84,10 +84,12 @@ struct Scene {
   Future<std::string> text;
 
   Scene() {
-    writer = pool.submit([gate = gate.get(), targets = targets.get()](int x) {
-      gate->pass();
-      return WildTask{targets}(x);
-    }, 1);
+    writer = pool.submit(
+        [gate = gate.get(), targets = targets.get()](int x) {
+          gate->pass();
+          return WildTask{targets}(x);
+        },
+        1);
     REQUIRE(gate->is_reached_by(1));
     for (int i = 0; i < 5; ++i) waiting.push_back(pool.submit(twice, i));
     text = pool.submit([] { return std::string(5000, 't'); });
@@ -240,16 +242,18 @@ TEST_CASE("a wild write to the words that steer a pool's processes breaks it, an
     *targets = all_of(pool.sender().core->layout().words(), value);
     auto wild = pool.submit(WildTask{targets.get()}, 1);
     REQUIRE(wild.wait_for(long_enough));
-    REQUIRE(support::eventually([&] {
-      try {
-        auto next = pool.submit(twice, 1);
-        static_cast<void>(next.wait_for(long_enough));
-        static_cast<void>(next.get());
-      } catch (const procpool::BrokenPool&) {
-        return true;
-      }
-      return false;
-    }, long_enough));
+    REQUIRE(support::eventually(
+        [&] {
+          try {
+            auto next = pool.submit(twice, 1);
+            static_cast<void>(next.wait_for(long_enough));
+            static_cast<void>(next.get());
+          } catch (const procpool::BrokenPool&) {
+            return true;
+          }
+          return false;
+        },
+        long_enough));
   }
 }
 

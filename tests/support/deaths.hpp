@@ -48,8 +48,9 @@ enum class Way {
   thread_exit,
 };
 inline constexpr std::array all_ways = {
-    Way::segfault,      Way::raise_segv,   Way::raise_fpe,    Way::kill,   Way::terminate_signal, Way::real_time_signal, Way::abort,
-    Way::std_terminate, Way::quiet_exit_0, Way::quiet_exit_3, Way::exit_0, Way::exit_42,          Way::quick_exit_5,     Way::thread_exit};
+    Way::segfault,         Way::raise_segv, Way::raise_fpe,     Way::kill,         Way::terminate_signal,
+    Way::real_time_signal, Way::abort,      Way::std_terminate, Way::quiet_exit_0, Way::quiet_exit_3,
+    Way::exit_0,           Way::exit_42,    Way::quick_exit_5,  Way::thread_exit};
 
 /// How the zygote sees it.
 struct Ending {

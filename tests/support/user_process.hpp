@@ -73,7 +73,8 @@ class UserProcess {
       [&] {
         lines.clear();
         for (const ProcessEntry& process : descendants_of(root_of_this_run())) {
-          const bool is_known = process.pid == ::getpid() || std::find(others.begin(), others.end(), process.pid) != others.end();
+          const bool is_known =
+              process.pid == ::getpid() || std::find(others.begin(), others.end(), process.pid) != others.end();
           if (!is_known) lines += process.text() + "\n";
         }
         return lines.empty();

@@ -250,10 +250,8 @@ inline void Repair::look_for_strays(std::size_t most) {
     const auto handle = static_cast<Handle>(next_stray_++);
     const StateWord word = exchange_.slots[handle].load();
     if (!is_stray(handle, word) || exchange_.slots[handle].load().bits() != word.bits()) continue;
-    const auto was_in = [&](const RingAndSpace& ring) { return ring.ring.is_recent(word.ticket()); };
-    const bool waited =
-        word.phase() == Phase::queued && std::any_of(layout_.rings().begin(), layout_.rings().end(), was_in);
-    if (waited) requeue(handle, word);  // The cell was ruined, not the word.
+    const bool waited_in_ring = word.phase() == Phase::queued && (word.ticket() & posted_bit) == 0;
+    if (waited_in_ring) requeue(handle, word);
     else lose(handle, word);
   }
 }

@@ -106,7 +106,6 @@ class Supervisor {
   std::vector<Life> buried_;  // by index: the last life whose death was decided
   Life next_life_ = 1;
   int unready_lives_ = 0;
-  unsigned ticks_ = 0;
   int ticks_without_work_ = 0;
   int ticks_without_workers_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
@@ -220,10 +219,8 @@ inline void Supervisor::tick() {
     const StateWord word = exchange_.slots[cell.handle()].load();
     if (word.is_final() && word.is_watched()) exchange_.hub.deliver(cell.handle());
   }
-  // Somebody who sleeps while tasks wait was missed; and one who should have been rung may count as a looker. Now and then
-  // all are rung whatever they say of themselves: a worker clears what a wild write has put into its row.
-  const bool rings_all = ++ticks_ % 40 == 0;
-  if (rings_all || (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers()))) layout_.wake_all();
+  // Somebody who sleeps while tasks wait was missed; and one who should have been rung may count as a looker.
+  if (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers())) layout_.wake_all();
   heads_ = heads;
   sample_rows();
   repair_.requeue_waiting();

@@ -94,9 +94,9 @@ inline std::optional<Worker::Claim> Worker::claim_from(RingAndSpace& ring) noexc
     const std::uint64_t position = ring.ring.head();
     const std::optional<Cell> cell = ring.ring.peek(position);
     if (!cell) {
-      // The head has moved on meanwhile; or a wild write has ruined the cell, and the supervisor's walk passes it.
-      if (ring.ring.was_lapped(position) && ring.ring.head() != position) continue;
-      return std::nullopt;
+      if (!ring.ring.was_lapped(position)) return std::nullopt;
+      ring.ring.pass(position);  // The head has moved on meanwhile, or a wild write has ruined the cell.
+      continue;
     }
     const bool claimed = claim(*cell);
     ring.ring.pass(position);

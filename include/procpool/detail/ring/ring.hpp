@@ -93,12 +93,6 @@ class Ring {
     return static_cast<std::int64_t>(tail_.load(std::memory_order_acquire) - position) > 0;
   }
 
-  /// True if a task with this ticket may have been published here and not yet overwritten.
-  [[nodiscard]] bool is_recent(std::uint64_t ticket) const noexcept {
-    const std::int64_t behind = -Cell(ticket, 0).distance_from(next_position());
-    return behind > 0 && behind <= static_cast<std::int64_t>(mask_ + 1);
-  }
-
   /// Puts a head that was ruined back by a lap: every task that may still wait is found again. True if it was ruined.
   bool mend_head() noexcept;
 

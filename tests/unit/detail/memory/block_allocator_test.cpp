@@ -81,7 +81,8 @@ TEST_CASE("blocks lie inside the region, are aligned to 64 and never overlap, wh
         const auto chosen = std::next(blocks.begin(), std::uniform_int_distribution<std::ptrdiff_t>(
                                                           0, static_cast<std::ptrdiff_t>(blocks.size()) - 1)(random));
         const auto [bytes, filling] = chosen->second;
-        if (chosen->first[0] != filling || chosen->first[bytes - 1] != filling) FAIL("seed " << seed << " step " << step);
+        if (chosen->first[0] != filling || chosen->first[bytes - 1] != filling)
+          FAIL("seed " << seed << " step " << step);
         memory.allocator.release(chosen->first, bytes);
         blocks.erase(chosen);
         continue;
@@ -93,7 +94,8 @@ TEST_CASE("blocks lie inside the region, are aligned to 64 and never overlap, wh
       const auto filling = static_cast<std::byte>(step);
       std::memset(block, static_cast<int>(filling), bytes);
       const auto behind = blocks.lower_bound(block);
-      bool is_sound = reinterpret_cast<std::uintptr_t>(block) % 64 == 0 && memory.allocator.region().holds(block, bytes);
+      bool is_sound =
+          reinterpret_cast<std::uintptr_t>(block) % 64 == 0 && memory.allocator.region().holds(block, bytes);
       is_sound &= behind == blocks.end() || block + bytes <= behind->first;
       is_sound &= behind == blocks.begin() || std::prev(behind)->first + std::prev(behind)->second.first <= block;
       if (!is_sound) FAIL("seed " << seed << " step " << step << ": a block of " << bytes << " bytes");

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include <boost/interprocess/sync/scoped_lock.hpp>
+
 #include <procpool/detail/memory/robust_mutex.hpp>
 
 #include "../../../support/catch.hpp"

@@ -30,9 +30,9 @@ using support::PoolWithoutProcesses;
 
 namespace {
 
-constexpr int killed = SIGKILL;         // as waitpid(2) tells it
-constexpr int exited_with_3 = 3 << 8;   // as above
-constexpr int left_in_order = 0;        // as above
+constexpr int killed = SIGKILL;        // as waitpid(2) tells it
+constexpr int exited_with_3 = 3 << 8;  // as above
+constexpr int left_in_order = 0;       // as above
 constexpr std::size_t all = SIZE_MAX;
 
 int runs = 0;
@@ -82,7 +82,9 @@ struct Stage {
     pool.serve(1, 2);
   }
 
-  [[nodiscard]] bool is_idle() { return !walk_to_live_head(pool.layout().ring(RingName::normal).ring, pool.exchange().slots); }
+  [[nodiscard]] bool is_idle() {
+    return !walk_to_live_head(pool.layout().ring(RingName::normal).ring, pool.exchange().slots);
+  }
 };
 
 /// The int that the task returned.
@@ -266,8 +268,8 @@ TEST_CASE("the block that a dead worker was filling comes back, one that it publ
     CHECK(stage.pool.free_extents() == extents);
   }
   SECTION("it had published the task, and said nothing yet about the block") {
-    stage.pool.slot(task).result = ResultHeader{std::bit_cast<std::uint64_t>(block), bytes & ResultHeader::largest_size,
-                                                ResultKind::value};
+    stage.pool.slot(task).result =
+        ResultHeader{std::bit_cast<std::uint64_t>(block), bytes & ResultHeader::largest_size, ResultKind::value};
     stage.move(task, Phase::done);
     stage.die();
     CHECK(stage.pool.free_extents() < extents);
@@ -412,8 +414,8 @@ TEST_CASE("a dead worker's task is found though a wild write has ruined its row"
 }
 
 TEST_CASE("a waiting task whose cell was ruined runs all the same, and so do those behind it") {
-  for (const std::uint64_t wild : {std::uint64_t{0}, ~std::uint64_t{0}, Cell(0x7FFFFFFFFF, 3).bits, Cell(1025, 0xFFFFFF).bits,
-                                   Cell(1, 1).bits}) {
+  for (const std::uint64_t wild :
+       {std::uint64_t{0}, ~std::uint64_t{0}, Cell(0x7FFFFFFFFF, 3).bits, Cell(1025, 0xFFFFFF).bits, Cell(1, 1).bits}) {
     Stage stage;
     std::vector<ResultHandle> tasks;
     for (int i = 0; i < 5; ++i) tasks.push_back(stage.pool.submit(run_once, i));
@@ -478,7 +480,9 @@ TEST_CASE("a task whose state was ruined fails instead of hanging whoever waits 
   SECTION("to zero") {}
   SECTION("to a phase that there is not") { wild = ~std::uint64_t{0}; }
   SECTION("to another phase that there is not") { wild = sound | 0xF; }
-  SECTION("to one that a worker runs who is not there") { wild = StateWord(sound).with_phase(Phase::running).with_owner(77).bits(); }
+  SECTION("to one that a worker runs who is not there") {
+    wild = StateWord(sound).with_phase(Phase::running).with_owner(77).bits();
+  }
   SECTION("to one that an idle worker runs") {
     wild = StateWord(sound).with_phase(Phase::running).with_owner(0).bits();
     stage.pool.layout().presence.fall_asleep(0);

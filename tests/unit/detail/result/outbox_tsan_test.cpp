@@ -69,7 +69,8 @@ TEST_CASE("readers, workers and the supervisor of dead ones never give an extent
       OutboxWriter writer(outbox, life, filling);
       for (int blocks = 0; blocks < 30; ++blocks) {
         seed = seed * 1664525 + 1013904223;
-        const std::size_t bytes = (seed >> 8) % 16 == 0 ? Outbox::smallest_extent + (seed >> 16) % 99 : 1 + (seed >> 8) % 9000;
+        const std::size_t bytes =
+            (seed >> 8) % 16 == 0 ? Outbox::smallest_extent + (seed >> 16) % 99 : 1 + (seed >> 8) % 9000;
         std::byte* const at = writer.allocate(bytes);
         if (at == nullptr) continue;
         std::memset(at, static_cast<int>(life & 0xFF), std::min<std::size_t>(bytes, 64));
@@ -106,7 +107,8 @@ TEST_CASE("readers, workers and the supervisor of dead ones never give an extent
 
   std::size_t free = 0;
   for (std::size_t i = 0; i < extents; ++i) {
-    free += outbox.extent(i).owner.load() == 0 && outbox.extent(i).was_empty() && outbox.extent(i).run.load() == 0 ? 1 : 0;
+    free +=
+        outbox.extent(i).owner.load() == 0 && outbox.extent(i).was_empty() && outbox.extent(i).run.load() == 0 ? 1 : 0;
   }
   CHECK(free == extents);
 }

@@ -53,13 +53,8 @@ struct Contents {
   bool waiting, notify, stop, abandoned;
 
   explicit Contents(StateWord word)
-      : phase(word.phase()),
-        owner(word.owner()),
-        ticket(word.ticket()),
-        requeues(word.requeues()),
-        waiting(word.is_waited_for()),
-        notify(word.is_watched()),
-        stop(word.is_asked_to_stop()),
+      : phase(word.phase()), owner(word.owner()), ticket(word.ticket()), requeues(word.requeues()),
+        waiting(word.is_waited_for()), notify(word.is_watched()), stop(word.is_asked_to_stop()),
         abandoned(word.is_abandoned()) {}
   bool operator==(const Contents&) const = default;
 };
