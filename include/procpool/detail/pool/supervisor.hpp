@@ -37,8 +37,8 @@ class Supervisor {
 
   /// Work has come. Cheap unless the supervisor sleeps.
   void notice_work() noexcept {
-    // (1) seq_cst-load, pairs with (10): after the caller's publish; see sleep_or_tick().
-    if (is_asleep_.load(std::memory_order_seq_cst)) ring();
+    // relaxed: the caller has published under the submit lock; see sleep_or_tick().
+    if (is_asleep_.load(std::memory_order_relaxed)) ring();
   }
 
   /// Wakes it to look at everything.
@@ -142,8 +142,9 @@ inline void Supervisor::run() {
   }
 }
 
-/// With work outstanding it ticks; a while after the last work it sleeps until it is rung. It says that it sleeps, then
-/// looks for work once more; a submitter publishes, then reads whether it sleeps: one of the two sees the other.
+/// With work outstanding it ticks; a while after the last work it sleeps until it is rung. It says so under the submit
+/// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever publishes
+/// later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
   if (work_is_outstanding()) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
@@ -151,10 +152,12 @@ inline void Supervisor::sleep_or_tick() {
     return;
   }
   repair_.look_for_strays(SIZE_MAX);
-  // (10) seq_cst-store, pairs with (1): before the look that follows.
-  is_asleep_.store(true, std::memory_order_seq_cst);
+  {
+    const std::lock_guard lock(exchange_.submit_mutex);
+    is_asleep_.store(true, std::memory_order_relaxed);  // relaxed: the lock orders it
+  }
   is_zygote_gone_ = listen(work_is_outstanding() ? tick_milliseconds : -1);
-  is_asleep_.store(false, std::memory_order_seq_cst);  // Later work finds it awake.
+  is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
   ticks_without_work_ = 0;
 }
 
