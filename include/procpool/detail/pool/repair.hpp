@@ -150,14 +150,15 @@ inline void Repair::requeue(Handle handle, StateWord word) {
   }
 }
 
-/// A task for one worker alone goes back to its mailbox, for the worker's next life.
+/// A task for one worker alone goes back to its mailbox, for the worker's next life. It is Claimed until it lies there:
+/// one that is Queued may be cancelled, and then the next task may come to the mailbox.
 inline void Repair::post_again(std::size_t index, Handle handle, StateWord word) {
   Slot& slot = exchange_.slots[handle];
+  // relaxed: published with the next life
+  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_relaxed);
   StateWord seen = slot.load();
   while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
   }
-  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits,
-                                   std::memory_order_release);  // read by the next life
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.

@@ -125,7 +125,10 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
   const Cell cell(row_.mailbox.load(std::memory_order_acquire));
   if (cell.bits == 0) return std::nullopt;
   const bool claimed = claim(cell);
-  row_.mailbox.store(0, std::memory_order_release);  // (7) release-store, pairs with (8) of pool_core.hpp: it is free.
+  // It takes out only what it has seen: if that was cancelled, the next task may be there already.
+  std::uint64_t seen = cell.bits;
+  // (7) release-rmw, pairs with (8) of pool_core.hpp: it is free. relaxed: a failure tells nothing.
+  row_.mailbox.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed);
   if (!claimed) return std::nullopt;
   return Claim{&exchange_.slots[cell.handle()], cell.handle()};
 }
@@ -133,9 +136,10 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
 /// Lemma "head moved / waiting for space": the submitter stores the head that it waits for, then reads the head; the
 /// worker moves the head, then reads what is waited for. All four are seq_cst, so one of the two sees the other.
 inline void Worker::signal_space(RingAndSpace& ring, std::uint64_t head) noexcept {
-  const std::uint64_t wanted = ring.wanted.load(std::memory_order_seq_cst);
+  std::uint64_t wanted = ring.wanted.load(std::memory_order_seq_cst);
   if (wanted == 0 || static_cast<std::int64_t>(head - wanted) < 0) return;
-  ring.wanted.store(0, std::memory_order_seq_cst);
+  // What another submitter has come to want meanwhile stays. relaxed: a failure tells nothing.
+  ring.wanted.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
   ring.space.ring_all();
 }
 
