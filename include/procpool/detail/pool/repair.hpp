@@ -4,8 +4,8 @@
 /// @file
 /// Decides what becomes of the tasks of dead workers, and of those that a wild write has hidden.
 ///
-/// Shared by  the supervisor, who decides, and those who break the pool; one lock keeps them apart, so that a task that is
-///            decided about is not ended and taken by somebody else meanwhile.
+/// Shared by  the supervisor, who decides, and those who break the pool; one lock keeps them apart, so that a task that
+///            is decided about is not ended and taken by somebody else meanwhile.
 /// Progress   it never waits for ring space, and never runs code of the user's.
 /// Crash      it dies with the user's process only.
 
@@ -35,8 +35,8 @@ class Repair {
   /// Queues the tasks for which the ring had no space.
   void requeue_waiting();
 
-  /// Looks at the next `most` slots: a task that no ring, mailbox or row leads to, because a wild write has ruined those
-  /// or its own word, is queued again if it waited, and fails if not.
+  /// Looks at the next `most` slots: a task that no ring, mailbox or row leads to, because a wild write has ruined
+  /// those or its own word, is queued again if it waited, and fails if not.
   void look_for_strays(std::size_t most);
 
   /// As Exchange::break_all().
@@ -93,8 +93,9 @@ inline void Repair::bury(std::size_t index, Life life, int status) {
   }
   exchange_.outbox.orphan(life);
   row.filling.store(0, std::memory_order_relaxed);  // relaxed: published with the next life
-  row.current.store(0, std::memory_order_release);  // after the task is back in a ring: see Supervisor::was_idle()
-  layout_.wake_one();                               // It may have been the looker on whom a submitter relied.
+  // (1) release-store, pairs with (7) of supervisor.hpp: the task has ended, or is back in a ring or mailbox.
+  row.current.store(0, std::memory_order_release);
+  layout_.wake_one();  // It may have been the looker on whom a submitter relied.
 }
 
 /// True if the task was the dead worker's. If not, then the worker had not claimed it, or has ended it and perhaps told
@@ -173,8 +174,8 @@ inline void Repair::lose(Handle handle, StateWord word) {
 /// finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
 inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  std::size_t finished =
-      std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);  // may be ruined
+  // (2) acquire-load, pairs with (1) of chunk_call.hpp: the results of the items below it. It may have been ruined.
+  std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;
@@ -182,7 +183,8 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
     // The worker may have stored the block of the item, which was given back above.
     if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
     finished = item + 1;
-    header.finished.store(finished, std::memory_order_release);  // published again with the slot's word
+    // (3) release-store, pairs with (1) of chunk_collector.hpp, (1) of exchange.hpp: the lost item has no block.
+    header.finished.store(finished, std::memory_order_release);
   }
   if (finished < note.items) {
     requeue(handle, word.with_requeues(0));
@@ -201,8 +203,8 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
 
 /// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
 inline void Repair::give_back_unpublished(Row& row, const TaskNote* note) {
-  const FillingWord filling(
-      row.filling.exchange(0, std::memory_order_relaxed));  // relaxed: the dead write nothing any more
+  // relaxed: the dead write nothing any more
+  const FillingWord filling(row.filling.exchange(0, std::memory_order_relaxed));
   if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
   if (note != nullptr && note->items > 0) {
     auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
@@ -272,8 +274,9 @@ inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
                          [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
     }
     for (std::size_t i = 0; i < layout_.workers(); ++i) {
-      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits)
-        return true;  // before the word's last look
+      // (4) acquire-load, pairs with (7) of worker.hpp: what was taken out is not Queued any more when its word is looked
+      // at again.
+      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;
     }
     return false;
   };
@@ -282,13 +285,15 @@ inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
   return exchange_.slots.was_in_use(handle) && exchange_.slots[handle].load().bits() == word.bits() && !is_led_to();
 }
 
-/// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the same:
-/// then it has said neither that it looks for work nor that it sleeps, and has nothing else in hand.
+/// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the
+/// same: then it has said neither that it looks for work nor that it sleeps, and has nothing else in hand.
 inline bool Repair::is_run_by_nobody(Handle handle, StateWord word) const {
   if (word.is_local() || !exchange_.slots.was_in_use(handle)) return false;
   if (word.owner() == no_worker) return std::find(waiting_.begin(), waiting_.end(), handle) == waiting_.end();
   if (word.owner() >= layout_.workers()) return true;
-  const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));  // before the word's last look
+  // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names no
+  // more has ended when its word is looked at again.
+  const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));
   if (current.bits == Cell(word.ticket(), handle).bits) return false;
   if (layout_.presence.was_idle(word.owner())) return true;
   return current.bits != 0 && current.handle() != handle && exchange_.slots.contains(current.handle()) &&

@@ -51,8 +51,9 @@ class Supervisor {
 
   /// From now on the zygote may go without breaking the pool.
   void expect_end() noexcept {
+    // (1) release-store, pairs with (3): it is said before the zygote is told, whose end is followed by the look.
     is_end_expected_.store(true, std::memory_order_release);
-  }  // read after the zygote's end
+  }
 
   /// No task will run any more; those that have not ended fail with `reason`, unless they failed before.
   void break_all(const std::exception_ptr& reason) {
@@ -135,7 +136,8 @@ inline void Supervisor::run() {
     look_at_rows();
     if (!is_zygote_gone_) tick();
   }
-  if (!is_end_expected_.load(std::memory_order_acquire)) {  // set before the zygote was told
+  // (3) acquire-load, pairs with (1): who told the zygote to leave has said so before.
+  if (!is_end_expected_.load(std::memory_order_acquire)) {
     break_pool(std::make_exception_ptr(
         BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
                    "Make a new pool")));
@@ -182,8 +184,11 @@ inline bool Supervisor::work_is_outstanding() {
     if (walk_to_live_head(layout_.rings()[i].ring, exchange_.slots)) return true;
   }
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
-    if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;  // before the row: see was_idle()
-    if (layout_.row(i).current.load(std::memory_order_acquire) != 0) return true;  // set before the cell was dead
+    // (5) acquire-load, pairs with (7) of worker.hpp: the row, looked at next, names what was taken out of the mailbox.
+    if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
+    // (7) acquire-load, pairs with (1) of worker.hpp, (9) of worker.hpp, (1) of repair.hpp: what became of the task is
+    // visible to whoever finds the pool idle. The row was set before the cell of its task was dead.
+    if (layout_.row(i).current.load(std::memory_order_acquire) != 0) return true;
   }
   return false;
 }
@@ -216,7 +221,9 @@ inline void Supervisor::tick() {
     heads += layout_.rings()[i].ring.head();
   }
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
-    tasks_wait |= layout_.row(i).mailbox.load(std::memory_order_acquire) != 0;
+    // relaxed: a hint; what it misses the next tick sees
+    tasks_wait |= layout_.row(i).mailbox.load(std::memory_order_relaxed) != 0;
+    // (9) acquire-load, pairs with (3) of worker.hpp: the slot that the row names is constructed and was filled.
     const Cell cell(layout_.row(i).current.load(std::memory_order_acquire));
     if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) continue;
     const StateWord word = exchange_.slots[cell.handle()].load();
@@ -242,7 +249,8 @@ inline void Supervisor::sample_rows() {
 inline void Supervisor::look_at_rows() {
   for (std::size_t index = 0; index < layout_.workers() && !exchange_.reason_of_break(); ++index) {
     Row& row = layout_.row(index);
-    // (8) acquire-load, pairs with (7) of zygote.hpp: the status belongs to this life.
+    // (8) acquire-load, pairs with (7) of zygote.hpp, (1) of outbox_writer.hpp, (2) of outbox_writer.hpp: the status
+    // belongs to this life, and what the dead wrote is there, in the order in which they wrote it.
     const Life dead = row.dead.load(std::memory_order_acquire);
     if (dead != buried_[index]) decide_death(index, dead);
   }
@@ -267,6 +275,7 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   buried_[index] = life;
   if (was_ready) unready_lives_ = 0;
   else judge_unready(row, status);
+  // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
   if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !work_is_outstanding()) return;
   want_life(index);
   zygote_.ring();
@@ -295,13 +304,13 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
 
 /// Only lives that never became ready count: a map whose every item crashes is slow, not broken.
 inline void Supervisor::judge_unready(const Row& row, int status) {
+  // (11) acquire-load, pairs with (1) of worker_process.hpp: the bytes of the failure.
   const std::size_t size = row.failure_size.load(std::memory_order_acquire);
   if (WIFEXITED(status) && WEXITSTATUS(status) == initializer_failed_status) {
     std::exception_ptr cause;
     if (size > 0 && size <= Row::failure_capacity) {
-      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed),
-                               "initializer");  // relaxed: the
-                                                // life is over
+      // relaxed: the life is over
+      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed), "initializer");
     }
     break_pool(broken_by_initializer(cause));
   } else if (++unready_lives_ > most_unready_lives + static_cast<int>(layout_.workers())) {
@@ -319,13 +328,14 @@ inline void Supervisor::judge_forks() {
   int error = 0;
   for (std::size_t index = 0; index < layout_.workers(); ++index) {
     const Row& row = layout_.row(index);
-    // (6) acquire-load, pairs with (5) of zygote.hpp.
+    // (6) acquire-load, pairs with (5) of zygote.hpp, (7) of zygote.hpp: the error, looked at below, is no older than
+    // the birth, which has cleared it.
     const bool is_alive = row.born.load(std::memory_order_acquire) != row.dead.load(std::memory_order_acquire);
     if (is_alive) {
       ticks_without_workers_ = 0;
       return;
     }
-    // (4) acquire-load, pairs with (3) of zygote.hpp.
+    // (4) acquire-load, pairs with (3) of zygote.hpp: the births and deaths before the refusal.
     if (const int last = row.fork_error.load(std::memory_order_acquire); last != 0) error = last;
   }
   if (error == 0 || ++ticks_without_workers_ < most_failed_forks) return;
@@ -334,7 +344,9 @@ inline void Supervisor::judge_forks() {
 }
 
 inline void Supervisor::break_pool(const std::exception_ptr& reason) {
-  layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote
+  // (12) release-store, pairs with (9) of zygote.hpp: the deaths that it brings are decided by this thread, once all is
+  // broken.
+  layout_.words().is_killed.store(1, std::memory_order_release);
   zygote_.ring();
   on_break_(reason);
   break_all(reason);

@@ -61,7 +61,8 @@ inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_
   for (;;) {
     std::optional<Claim> work = find_work();
     if (!work) {
-      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0) return;  // set after the last publish
+      // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
+      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0) return;
       work = wait_for_work();
       if (!work) continue;
     }
@@ -85,7 +86,8 @@ inline std::optional<Worker::Claim> Worker::find_work() noexcept {
     if (auto work = claim_from(layout_.rings()[i])) return work;
   }
   // A cell that was cancelled under the worker's hand may still stand in the row: it has nothing in hand.
-  row_.current.store(0, std::memory_order_release);  // (1) release-store, pairs with (2) of idle.hpp: it owns nothing.
+  // (1) release-store, pairs with (7) of supervisor.hpp, (5) of repair.hpp: what it has had in hand has ended.
+  row_.current.store(0, std::memory_order_release);
   return std::nullopt;
 }
 
@@ -112,7 +114,8 @@ inline bool Worker::claim(Cell cell) noexcept {
   Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
-  // (3) release-store, pairs with (4) of supervisor.hpp: whoever sees the claim sees what the row names.
+  // (3) release-store, pairs with (9) of supervisor.hpp, (5) of repair.hpp, (2) of pool_stats.hpp: the slot was filled,
+  // and what was in hand before has ended. Whoever sees the claim that follows sees what the row names.
   row_.current.store(cell.bits, std::memory_order_release);
   while (word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
     if (slot.transition(word, word.with_phase(Phase::claimed).with_owner(index_))) return true;
@@ -127,7 +130,8 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
   const bool claimed = claim(cell);
   // It takes out only what it has seen: if that was cancelled, the next task may be there already.
   std::uint64_t seen = cell.bits;
-  // (7) release-rmw, pairs with (8) of pool_core.hpp: it is free. relaxed: a failure tells nothing.
+  // (7) release-rmw, pairs with (5) of supervisor.hpp, (4) of repair.hpp: the row names what was taken out, which is not
+  // Queued any more. relaxed: a failure tells nothing.
   row_.mailbox.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed);
   if (!claimed) return std::nullopt;
   return Claim{&exchange_.slots[cell.handle()], cell.handle()};
@@ -136,9 +140,12 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
 /// Lemma "head moved / waiting for space": the submitter stores the head that it waits for, then reads the head; the
 /// worker moves the head, then reads what is waited for. All four are seq_cst, so one of the two sees the other.
 inline void Worker::signal_space(RingAndSpace& ring, std::uint64_t head) noexcept {
+  // (11) seq_cst-load, pairs with (1) of pool_core.hpp: the load of the lemma; its store was the move of the head.
   std::uint64_t wanted = ring.wanted.load(std::memory_order_seq_cst);
   if (wanted == 0 || static_cast<std::int64_t>(head - wanted) < 0) return;
-  // What another submitter has come to want meanwhile stays. relaxed: a failure tells nothing.
+  // What another submitter has come to want meanwhile stays.
+  // (12) seq_cst-rmw, pairs with (1) of pool_core.hpp: only the wish that is granted here is forgotten. relaxed: a
+  // failure tells nothing.
   ring.wanted.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
   ring.space.ring_all();
 }
@@ -147,6 +154,8 @@ inline void Worker::start_looking() noexcept {
   layout_.presence.start_looking(index_);
   is_looking_ = true;
   // Whoever waits until all is idle reads the rows after it counted itself: see PoolCore::wait_idle.
+  // (13) seq_cst-load, pairs with (2) of completion_hub.hpp: one that is not counted yet looks later than this. That the
+  // look finds this row empty is no lemma, because (1) only releases: at worst he looks again after longest_sleep.
   if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
 }
 
@@ -161,6 +170,8 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   layout_.presence.fall_asleep(index_);
   // Keeps the lemma "publish / looking": one more look after the bits.
   if (auto work = find_work()) return work;
+  // (14) seq_cst-load, pairs with (3) of pool_core.hpp: who stops the pool rings after it, so that the key is old or the
+  // word is seen.
   if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0) row_.wake.wait(key);
   layout_.presence.start_looking(index_);
   return std::nullopt;
@@ -208,12 +219,14 @@ inline void Worker::publish(const Claim& claim, const ResultHeader& result) noex
   outbox_.published();
   if (word.is_watched()) {
     exchange_.completions(index_).push(claim.handle);
+    // (15) seq_cst-load, pairs with (2) of completion_hub.hpp: the load of the lemma "Done / waiting", after the push.
     if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
   }
   if (word.is_waited_for()) slot.wake_sleepers();
-  row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1,  // relaxed: this worker alone writes it
-                        std::memory_order_relaxed);                           // relaxed: a statistic
-  row_.current.store(0, std::memory_order_release);                           // (9) release-store, pairs with (2)
+  // relaxed: this worker alone writes it, and it is a statistic
+  row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  // (9) release-store, pairs with (7) of supervisor.hpp, (5) of repair.hpp: the task has ended.
+  row_.current.store(0, std::memory_order_release);
 }
 
 }  // namespace procpool::detail

@@ -35,12 +35,15 @@ class Zygote {
       : exchange_(exchange), layout_(layout), program_(program), socket_(std::move(socket)),
         user_process_(std::move(user_process)), pids_(layout.workers(), 0) {}
 
-  /// Never returns. Signals are blocked when it is called, and stay so. An exception must not reach the user's code, which
-  /// lies below on the stack.
+  /// Never returns. Signals are blocked when it is called, and stay so. An exception must not reach the user's code,
+  /// which lies below on the stack.
   [[noreturn]] void run() noexcept;
 
  private:
   [[nodiscard]] bool must_leave() const noexcept {
+    // (9) acquire-load, pairs with (2) of pool_core.hpp, (12) of supervisor.hpp: what its writer made of the tasks lies
+    // before the deaths that follow.
+    // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
     return is_abandoned_ || layout_.words().is_killed.load(std::memory_order_acquire) != 0 ||
            (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !has_workers());
   }
@@ -130,12 +133,13 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
   }
   Row& row = layout_.row(index);
   if (pid < 0) {
-    row.fork_error.store(errno, std::memory_order_release);  // (3) release-store, pairs with (4) of supervisor.hpp
+    // (3) release-store, pairs with (4) of supervisor.hpp: the births and deaths before it.
+    row.fork_error.store(errno, std::memory_order_release);
   } else {
     pids_[index] = pid;
     row.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
     row.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
-    // (5) release-store, pairs with (6) of supervisor.hpp: the pid belongs to this life.
+    // (5) release-store, pairs with (6) of supervisor.hpp, (1) of pool_stats.hpp: the pid belongs to this life.
     row.born.store(life, std::memory_order_release);
   }
   ring();
@@ -157,7 +161,7 @@ inline void Zygote::record_death(std::size_t index, int status) noexcept {
   pids_[index] = 0;
   Row& row = layout_.row(index);
   row.status.store(status, std::memory_order_relaxed);  // relaxed: published by the next store
-  // (7) release-store, pairs with (8) of supervisor.hpp: the status belongs to this life.
+  // (7) release-store, pairs with (6) of supervisor.hpp, (8) of supervisor.hpp: the status belongs to this life.
   row.dead.store(row.born.load(std::memory_order_relaxed), std::memory_order_release);  // relaxed: written here alone
   ring();
 }
