@@ -19,6 +19,7 @@
 #include <thread>
 #include <vector>
 
+#include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
@@ -281,38 +282,10 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   zygote_.ring();
 }
 
-/// "The initializer failed", with the error that it threw nested inside (std::rethrow_if_nested).
-[[nodiscard]] inline std::exception_ptr broken_by_initializer(const std::exception_ptr& cause) {
-  const auto wrap = [](const std::string& what) {
-    try {
-      std::throw_with_nested(BrokenPool("the initializer of the pool's workers failed: " + what +
-                                        "; no task can run: mend it and make a new pool"));
-    } catch (...) {
-      return std::current_exception();
-    }
-  };
-  try {
-    if (cause) std::rethrow_exception(cause);
-  } catch (const std::exception& error) {
-    return wrap(error.what());
-  } catch (...) {
-    return wrap("it threw something that is no std::exception");
-  }
-  return std::make_exception_ptr(
-      BrokenPool("the initializer of the pool's workers failed; its error could not be sent"));
-}
-
 /// Only lives that never became ready count: a map whose every item crashes is slow, not broken.
 inline void Supervisor::judge_unready(const Row& row, int status) {
-  // (11) acquire-load, pairs with (1) of worker_process.hpp: the bytes of the failure.
-  const std::size_t size = row.failure_size.load(std::memory_order_acquire);
   if (WIFEXITED(status) && WEXITSTATUS(status) == initializer_failed_status) {
-    std::exception_ptr cause;
-    if (size > 0 && size <= Row::failure_capacity) {
-      // relaxed: the life is over
-      cause = decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed), "initializer");
-    }
-    break_pool(broken_by_initializer(cause));
+    break_pool(broken_by_initializer(reported_failure(row)));
   } else if (++unready_lives_ > most_unready_lives + static_cast<int>(layout_.workers())) {
     DeathReport report;
     report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
@@ -344,7 +317,7 @@ inline void Supervisor::judge_forks() {
 }
 
 inline void Supervisor::break_pool(const std::exception_ptr& reason) {
-  // (12) release-store, pairs with (9) of zygote.hpp: the deaths that it brings are decided by this thread, once all is
+  // (11) release-store, pairs with (9) of zygote.hpp: the deaths that it brings are decided by this thread, once all is
   // broken.
   layout_.words().is_killed.store(1, std::memory_order_release);
   zygote_.ring();

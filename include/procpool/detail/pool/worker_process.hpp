@@ -20,14 +20,11 @@
 #include <procpool/detail/os/library_threads.hpp>
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/os/stdio_flush.hpp>
+#include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/worker.hpp>
 #include <procpool/detail/pool/worker_program.hpp>
-#include <procpool/serial/exception_transport.hpp>
 
 namespace procpool::detail {
-
-/// A worker whose initializer threw ends with it, having left the exception in its row.
-inline constexpr int initializer_failed_status = 113;
 
 /// exit() in a worker ends it here, with what was registered in the worker done and the handlers and static destructors
 /// of the user's process not run.
@@ -88,16 +85,6 @@ inline void leave_stdin_to_the_parent() noexcept {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
   return z ^ (z >> 31);
-}
-
-/// Leaves the initializer's exception where the supervisor finds it.
-[[noreturn]] inline void report_failed_initializer(Row& row) noexcept {
-  const EncodedException failure = encode_exception(std::current_exception());
-  const std::size_t size = failure.bytes().size() <= Row::failure_capacity ? failure.bytes().size() : 0;
-  std::memcpy(row.failure, failure.bytes().data(), size);
-  row.failure_size.store(static_cast<std::uint32_t>(size), std::memory_order_release);  // read after this death
-  flush_standard_streams();
-  ::_exit(initializer_failed_status);
 }
 
 [[noreturn]] inline void live_as_worker(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,

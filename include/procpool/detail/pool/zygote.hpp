@@ -41,7 +41,7 @@ class Zygote {
 
  private:
   [[nodiscard]] bool must_leave() const noexcept {
-    // (9) acquire-load, pairs with (2) of pool_core.hpp, (12) of supervisor.hpp: what its writer made of the tasks lies
+    // (9) acquire-load, pairs with (2) of pool_core.hpp, (11) of supervisor.hpp: what its writer made of the tasks lies
     // before the deaths that follow.
     // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
     return is_abandoned_ || layout_.words().is_killed.load(std::memory_order_acquire) != 0 ||
