@@ -45,14 +45,17 @@ namespace detail {
     const Row& row = core.layout().row(index);
     WorkerInfo& info = workers[index];
     info.index = index;
-    const Life born = row.born.load(std::memory_order_acquire);  // the pid belongs to it
-    if (born != row.dead.load(std::memory_order_acquire)) {
-      info.pid = row.pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
+    // (1) acquire-load, pairs with (5) of zygote.hpp: the pid belongs to it.
+    const Life born = row.born.load(std::memory_order_acquire);
+    if (born != row.dead.load(std::memory_order_relaxed)) {  // relaxed: only compared
+      info.pid = row.pid.load(std::memory_order_relaxed);    // relaxed: published with `born`
     }
-    info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);          // relaxed: a statistic
-    const std::uint64_t before = row.current.load(std::memory_order_acquire);  // the label was shown after it
+    info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);  // relaxed: a statistic
+    // (2) acquire-load, pairs with (3) of worker.hpp: the label read next is of this task, or of a neighbour of it.
+    const std::uint64_t before = row.current.load(std::memory_order_acquire);
     const std::string label = row.label.was_shown();
-    if (before != 0 && before == row.current.load(std::memory_order_acquire)) info.label = label;
+    // relaxed: only compared, to sort out most labels that have changed meanwhile
+    if (before != 0 && before == row.current.load(std::memory_order_relaxed)) info.label = label;
     info.running_for = core.supervisor().running_for(index);
   }
   return workers;

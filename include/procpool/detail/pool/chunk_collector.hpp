@@ -102,8 +102,8 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
   const RawResult raw = handle.read();
   const GiveBack at_the_end(handle, raw);
 
-  const auto finished =
-      std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);  // It may have been ruined.
+  // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it. It may have been ruined.
+  const auto finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);
   const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange};
   sink.put(items);
   sink.put_chunk(chunk, raw);

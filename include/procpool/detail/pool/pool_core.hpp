@@ -6,6 +6,7 @@
 ///
 /// Shared by  all threads of the user's process. In any other process every call is a UsageError, and destruction does
 ///            nothing.
+/// Crash      it dies with the user's process; the zygote and the workers see that end and leave.
 
 #include <chrono>
 #include <cstdint>
@@ -195,6 +196,8 @@ inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpac
   if (!ring.ring.was_full()) return true;
   if (!waits) return false;
   const std::uint64_t wanted = ring.ring.head() + std::max<std::size_t>(1, ring.ring.capacity() / 8);
+  // (1) seq_cst-store, pairs with (11) of worker.hpp, (12) of worker.hpp: the store of the lemma; its load is that of
+  // the head below.
   ring.wanted.store(wanted, std::memory_order_seq_cst);
   lock.unlock();
   const EventCount::Key key = ring.space.key();
@@ -273,7 +276,8 @@ inline void PoolCore::terminate() {
   }
   supervisor_.expect_end();
   supervisor_.break_all(reason);  // before the workers are killed: no task shall fail with a death that was our doing
-  layout_.words().is_killed.store(1, std::memory_order_release);  // read by the zygote after the bell
+  // (2) release-store, pairs with (9) of zygote.hpp: the tasks have failed before the deaths that it brings.
+  layout_.words().is_killed.store(1, std::memory_order_release);
   zygote_.ring();
   stop();
 }
@@ -283,6 +287,8 @@ inline void PoolCore::stop() noexcept {
   const std::lock_guard one_after_the_other(stop_mutex_);
   if (std::exchange(is_joined_, true)) return;
   supervisor_.expect_end();
+  // (3) seq_cst-store, pairs with (10) of worker.hpp, (14) of worker.hpp, (10) of zygote.hpp, (10) of supervisor.hpp:
+  // all that was ever published has ended, and the ring that follows wakes whoever has missed the word.
   layout_.words().is_stopping.store(1, std::memory_order_seq_cst);
   layout_.wake_all();
   zygote_.ring();

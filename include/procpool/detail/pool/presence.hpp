@@ -4,8 +4,8 @@
 /// @file
 /// Which workers look for work, and which sleep until they are woken.
 ///
-/// Shared by  the workers, each changing its own two bits; whoever wakes a sleeper turns it into a looker at that moment,
-///            so that the next submit wakes nobody; the supervisor clears the bits of the dead.
+/// Shared by  the workers, each changing its own two bits; whoever wakes a sleeper turns it into a looker at that
+///            moment, so that the next submit wakes nobody; the supervisor clears the bits of the dead.
 /// Progress   lock-free; one load tells for 32 workers.
 /// Crash      a looker that dies or is stopped would keep others asleep: the supervisor's tick rings everyone while
 ///            tasks wait and nothing moves.
@@ -68,7 +68,8 @@ class Presence {
   void change(WorkerIndex worker, std::uint64_t clear, std::uint64_t set) noexcept {
     std::atomic<std::uint64_t>& bits = groups_[worker / 32].bits;
     std::uint64_t now = bits.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
-    // (1) seq_cst-rmw, pairs with (2): a submitter that does not see these bits published before it.
+    // (1) seq_cst-rmw, pairs with (2), (3): a submitter that does not see these bits published before it. relaxed: what
+    // a failure reads is checked by the next exchange.
     while (
         !bits.compare_exchange_weak(now, (now & ~clear) | set, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
@@ -103,7 +104,8 @@ inline std::optional<WorkerIndex> Presence::choose_sleeper() noexcept {
     if (found == count_) return std::nullopt;
     const auto in_group = static_cast<WorkerIndex>(std::countr_zero((word & existing(found)) >> 32));
     const auto worker = static_cast<WorkerIndex>(found * 32 + in_group);
-    // (3) seq_cst-rmw, pairs with (1): of several who see the sleeper one wakes it.
+    // (3) seq_cst-rmw, pairs with (1): of several who see the sleeper one wakes it. relaxed: after a failure all is
+    // read again.
     if (groups_[found].bits.compare_exchange_strong(word, (word & ~asleep_bit(worker)) | looking_bit(worker),
                                                     std::memory_order_seq_cst, std::memory_order_relaxed)) {
       return worker;

@@ -78,7 +78,8 @@ class Repair {
   std::size_t next_stray_ = 0;                 // under the lock: where look_for_strays() goes on
 };
 
-/// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined it.
+/// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined
+/// it.
 inline void Repair::bury(std::size_t index, Life life, int status) {
   const std::lock_guard lock(mutex_);
   Row& row = layout_.row(index);
@@ -170,8 +171,8 @@ inline void Repair::lose(Handle handle, StateWord word) {
   exchange_.announce_end(handle, word);
 }
 
-/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere. If all was
-/// finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
+/// Of a chunk, what was finished stays, the item that the worker died on is lost, and the rest runs elsewhere. If all
+/// was finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
 inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
   // (2) acquire-load, pairs with (1) of chunk_call.hpp: the results of the items below it. It may have been ruined.
@@ -274,8 +275,8 @@ inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
                          [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
     }
     for (std::size_t i = 0; i < layout_.workers(); ++i) {
-      // (4) acquire-load, pairs with (7) of worker.hpp: what was taken out is not Queued any more when its word is looked
-      // at again.
+      // (4) acquire-load, pairs with (7) of worker.hpp: what was taken out is not Queued any more when its word is
+      // looked at again.
       if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;
     }
     return false;
@@ -291,8 +292,8 @@ inline bool Repair::is_run_by_nobody(Handle handle, StateWord word) const {
   if (word.is_local() || !exchange_.slots.was_in_use(handle)) return false;
   if (word.owner() == no_worker) return std::find(waiting_.begin(), waiting_.end(), handle) == waiting_.end();
   if (word.owner() >= layout_.workers()) return true;
-  // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names no
-  // more has ended when its word is looked at again.
+  // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names
+  // no more has ended when its word is looked at again.
   const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));
   if (current.bits == Cell(word.ticket(), handle).bits) return false;
   if (layout_.presence.was_idle(word.owner())) return true;

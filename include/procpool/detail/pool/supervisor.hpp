@@ -146,8 +146,8 @@ inline void Supervisor::run() {
 }
 
 /// With work outstanding it ticks; a while after the last work it sleeps until it is rung. It says so under the submit
-/// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever publishes
-/// later sees that it sleeps.
+/// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever
+/// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
   if (work_is_outstanding()) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
@@ -269,7 +269,8 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
   const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
-  // Before anybody is told. relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not died.
+  // Before anybody is told. relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not
+  // died.
   if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
   repair_.bury(index, life, status);
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.

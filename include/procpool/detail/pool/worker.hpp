@@ -130,8 +130,8 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
   const bool claimed = claim(cell);
   // It takes out only what it has seen: if that was cancelled, the next task may be there already.
   std::uint64_t seen = cell.bits;
-  // (7) release-rmw, pairs with (5) of supervisor.hpp, (4) of repair.hpp: the row names what was taken out, which is not
-  // Queued any more. relaxed: a failure tells nothing.
+  // (7) release-rmw, pairs with (5) of supervisor.hpp, (4) of repair.hpp: the row names what was taken out, which is
+  // not Queued any more. relaxed: a failure tells nothing.
   row_.mailbox.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed);
   if (!claimed) return std::nullopt;
   return Claim{&exchange_.slots[cell.handle()], cell.handle()};
@@ -154,8 +154,8 @@ inline void Worker::start_looking() noexcept {
   layout_.presence.start_looking(index_);
   is_looking_ = true;
   // Whoever waits until all is idle reads the rows after it counted itself: see PoolCore::wait_idle.
-  // (13) seq_cst-load, pairs with (2) of completion_hub.hpp: one that is not counted yet looks later than this. That the
-  // look finds this row empty is no lemma, because (1) only releases: at worst he looks again after longest_sleep.
+  // (13) seq_cst-load, pairs with (2) of completion_hub.hpp: one that is not counted yet looks later than this. That
+  // the look finds this row empty is no lemma, because (1) only releases: at worst he looks again after longest_sleep.
   if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
 }
 
@@ -170,8 +170,8 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   layout_.presence.fall_asleep(index_);
   // Keeps the lemma "publish / looking": one more look after the bits.
   if (auto work = find_work()) return work;
-  // (14) seq_cst-load, pairs with (3) of pool_core.hpp: who stops the pool rings after it, so that the key is old or the
-  // word is seen.
+  // (14) seq_cst-load, pairs with (3) of pool_core.hpp: who stops the pool rings after it, so that the key is old or
+  // the word is seen.
   if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0) row_.wake.wait(key);
   layout_.presence.start_looking(index_);
   return std::nullopt;

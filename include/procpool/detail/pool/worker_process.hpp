@@ -116,7 +116,7 @@ inline void leave_stdin_to_the_parent() noexcept {
   }
   self.state = state.get();
   self.state_type = program.state_type;
-  row.ready.store(life, std::memory_order_release);  // read after this death
+  row.ready.store(life, std::memory_order_relaxed);  // relaxed: read after this death only, which orders it
 
   int left = program.max_tasks;
   Worker(exchange, layout, index, life).serve(self, [&left, limited = left > 0] { return limited && --left == 0; });
@@ -125,8 +125,8 @@ inline void leave_stdin_to_the_parent() noexcept {
   ::exit(0);
 }
 
-/// The whole life of a worker. `zygote` is the process that forked it, and must still be there. What is thrown or unwound
-/// ends here: below on the stack lie the user's own frames, which are the user's process's to leave.
+/// The whole life of a worker. `zygote` is the process that forked it, and must still be there. What is thrown or
+/// unwound ends here: below on the stack lie the user's own frames, which are the user's process's to leave.
 [[noreturn]] inline void be_worker(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
                                    WorkerIndex index, Life life, ::pid_t zygote) noexcept {
   try {

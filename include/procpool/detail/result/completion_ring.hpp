@@ -26,12 +26,12 @@ class CompletionRing {
     const std::uint64_t next = pushed_.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
     // (1) acquire-load, pairs with (4): the reader has copied the cell before it is overwritten.
     if (next - drained_.load(std::memory_order_acquire) >= capacity) {
-      // (2) seq_cst-store, pairs with (5): the reader scans, and finds the task Done.
+      // (2) seq_cst-store, pairs with (5), (7), (8): the reader scans, and finds the task Done.
       overflowed_.store(1, std::memory_order_seq_cst);
       return;
     }
     cells_[next % capacity].store(handle, std::memory_order_relaxed);  // relaxed: published by (3)
-    // (3) seq_cst-store, pairs with (6): the cell is visible. Also the store of the lemma "Done / waiting".
+    // (3) seq_cst-store, pairs with (6), (8): the cell is visible. Also the store of the lemma "Done / waiting".
     pushed_.store(next + 1, std::memory_order_seq_cst);
   }
 
@@ -48,15 +48,17 @@ class CompletionRing {
     drained_.store(end, std::memory_order_release);
     // (5) seq_cst-load, pairs with (2): what did not fit is Done by now.
     if (overflowed_.load(std::memory_order_seq_cst) == 0) return is_sound;
-    overflowed_.store(0, std::memory_order_seq_cst);  // before the scan, so that a later overflow is not lost
+    // (7) seq_cst-rmw, pairs with (2): whatever did not fit until now is found Done by the scan that follows, and what
+    // does not fit later sets it again.
+    overflowed_.exchange(0, std::memory_order_seq_cst);
     return false;
   }
 
   /// True if drain() would find something, at some moment during the call.
   [[nodiscard]] bool had_something() const noexcept {
-    // The load of the lemma "Done / waiting", with (3) and (2).
-    return pushed_.load(std::memory_order_seq_cst) !=
-               drained_.load(std::memory_order_relaxed) ||  // relaxed: as drain()
+    // (8) seq_cst-load, pairs with (2), (3): the loads of the lemma "Done / waiting". relaxed: only readers write it,
+    // and who calls this without their lock looks under it afterwards.
+    return pushed_.load(std::memory_order_seq_cst) != drained_.load(std::memory_order_relaxed) ||
            overflowed_.load(std::memory_order_seq_cst) != 0;
   }
 

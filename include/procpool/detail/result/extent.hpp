@@ -44,13 +44,13 @@ struct alignas(64) Extent {
   /// The parent has read the large block of a run that `life` claimed, which may be dead.
   void give_back_from_run(Life life) noexcept {
     run.store(0, std::memory_order_relaxed);  // relaxed: published by the exchange below
-    // (7) seq_cst-rmw, pairs with (4), (6): unless the supervisor orphans it meanwhile, and then of the two one frees it.
+    // (7) seq_cst-rmw, pairs with (4), (6): unless the supervisor orphans it meanwhile; then of the two one frees it.
     if (!owner.compare_exchange_strong(life, 0, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
 
   /// The supervisor, once `life` is dead. Does nothing if the extent is not that life's, or not any more.
   void orphan(Life life) noexcept {
-    // (4) seq_cst-rmw, pairs with (2), (5), (7): either give_back() sees an orphan, or this sees the extent empty.
+    // (4) seq_cst-rmw, pairs with (2), (5), (7), (8): either give_back() sees an orphan, or this sees the extent empty.
     if (owner.compare_exchange_strong(life, life | orphaned, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
 
@@ -64,16 +64,18 @@ struct alignas(64) Extent {
   /// Claims it for `life`.
   [[nodiscard]] bool claim(Life life) noexcept {
     Life nobody = 0;
-    // (6) acquire-rmw, pairs with (3), (5), (7): its former owner and the parent are done with it.
+    // (6) acquire-rmw, pairs with (3), (5), (7): its former owner and the parent are done with it. relaxed: a failure
+    // touches nothing.
     return owner.compare_exchange_strong(nobody, life, std::memory_order_acquire, std::memory_order_relaxed);
   }
 
  private:
   void free_if_empty_orphan() noexcept {
-    Life seen = owner.load(std::memory_order_seq_cst);  // pairs through (2) and (4)
+    // (8) seq_cst-load, pairs with (4): after the count, as the count is read after the mark; one of the two sees both.
+    Life seen = owner.load(std::memory_order_seq_cst);
     if ((seen & orphaned) == 0 || !was_empty()) return;
-    // (5) seq_cst-rmw, pairs with (4), (6): of two who see it empty one frees it. The life in the mark is for one of them
-    // who comes late, when the extent is already the orphan of another.
+    // (5) seq_cst-rmw, pairs with (4), (6): of two who see it empty one frees it. The life in the mark is for one of
+    // them who comes late, when the extent is already the orphan of another. relaxed: a failure touches nothing.
     owner.compare_exchange_strong(seen, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
   }
 };

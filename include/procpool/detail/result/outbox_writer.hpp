@@ -121,9 +121,12 @@ inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
     return nullptr;
   }
   hand_out(*first);
-  // A death before this store leaves extents of which each is taken back by itself.
+  // A death before the next store leaves extents of which each is taken back by itself.
+  // (1) seq_cst-fence, pairs with (8) of supervisor.hpp: whoever has learnt of the death finds the stores in this
+  // order, since a process ends between two instructions.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  outbox_.extent(*first).run.store(static_cast<std::uint32_t>(run), std::memory_order_relaxed);  // relaxed: as above
+  // relaxed: read after a publish or the death, which orders it
+  outbox_.extent(*first).run.store(static_cast<std::uint32_t>(run), std::memory_order_relaxed);
   return outbox_.address(*first);
 }
 
@@ -131,10 +134,11 @@ inline void OutboxWriter::hand_out(std::size_t index) noexcept {
   Extent& extent = outbox_.extent(index);
   // relaxed: only this worker writes the count while it lives; a publish or its death orders the rest.
   const std::uint64_t count = extent.allocated.load(std::memory_order_relaxed) + 1;
-  // A death between the two stores leaves a word whose count is not the extent's: nothing was handed out.
-  filling_.store(FillingWord(index, count, item_).bits,
-                 std::memory_order_relaxed);                 // relaxed: read after the death only
-  std::atomic_signal_fence(std::memory_order_seq_cst);       // in this order, for that reader
+  // A death between the two stores leaves a word whose count is not the extent's: nothing was handed out. relaxed: read
+  // after the death only.
+  filling_.store(FillingWord(index, count, item_).bits, std::memory_order_relaxed);
+  // (2) seq_cst-fence, pairs with (8) of supervisor.hpp: in this order for that reader; see (1).
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   extent.allocated.store(count, std::memory_order_relaxed);  // relaxed: as above
   is_filling_ = true;
 }

@@ -72,8 +72,8 @@ class SlotTable {
   }
 
  private:
-  // Of a slot in use: the address of its note, or 0. Of a free one: a link to the slot behind it in whichever list it is
-  // in. Links are odd, addresses are not.
+  // Of a slot in use: the address of its note, or 0. Of a free one: a link to the slot behind it in whichever list it
+  // is in. Links are odd, addresses are not.
   using Private = std::atomic<std::uintptr_t>;
 
   static constexpr std::uintptr_t none = ~std::uintptr_t{0};
@@ -92,10 +92,10 @@ class SlotTable {
   struct Free {
     void operator()(Private* memory) const noexcept { std::free(memory); }
   };
-  std::unique_ptr<Private[], Free>
-      private_;                       // constructed one by one, as the slots are, so that only those used cost memory
-  std::uintptr_t local_ = none;       // list of allocate(), under the submit lock
-  std::atomic<std::size_t> used_{0};  // raised by allocate()
+  // Constructed one by one, as the slots are, so that only those used cost memory.
+  std::unique_ptr<Private[], Free> private_;
+  std::uintptr_t local_ = none;                             // list of allocate(), under the submit lock
+  std::atomic<std::size_t> used_{0};                        // raised by allocate()
   alignas(64) std::atomic<std::uintptr_t> returned_{none};  // list of release(), taken whole by allocate()
 };
 
@@ -137,7 +137,8 @@ inline void SlotTable::release(Handle handle) noexcept {
   std::uintptr_t first = returned_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
   do {
     private_[handle].store(first, std::memory_order_relaxed);  // relaxed: published by (4)
-    // (4) release-rmw, pairs with (3): the link is visible to whoever takes the list.
+    // (4) release-rmw, pairs with (3): the link is visible to whoever takes the list. relaxed: what a failure reads is
+    // only linked to, by the next turn.
   } while (
       !returned_.compare_exchange_weak(first, link_to(handle), std::memory_order_release, std::memory_order_relaxed));
 }

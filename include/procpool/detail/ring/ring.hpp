@@ -4,12 +4,13 @@
 /// @file
 /// A bounded ring of {position, handle} words, through which queued tasks are found in order.
 ///
-/// Shared by  the user's process, whose threads publish one at a time, and the workers, who look and pass. Only the head
-///            and the cells are shared; each process has its own copy of Ring, and the publisher's alone knows the tail.
+/// Shared by  the user's process, whose threads publish one at a time, and the workers, who look and pass. Only the
+///            head and the cells are shared; each process has its own copy of Ring, and the publisher's alone knows the
+///            tail.
 /// Progress   publish and peek are wait-free, pass is lock-free.
 /// Crash      a cell owns nothing: the slot it names says whether its task is still queued. A worker that dies between
-///            claiming a task and passing its cell leaves a dead cell, which anyone passes. A wild write to a cell or to
-///            the head hides tasks until the publisher's process has walked the ring (ring_walk.hpp).
+///            claiming a task and passing its cell leaves a dead cell, which anyone passes. A wild write to a cell or
+///            to the head hides tasks until the publisher's process has walked the ring (ring_walk.hpp).
 
 #include <atomic>
 #include <bit>
@@ -76,7 +77,7 @@ class Ring {
   void publish(Handle handle) noexcept {
     const std::uint64_t position = next_position();
     // (1) seq_cst-store, pairs with (3): the state of the slot is visible to whoever peeks the cell. Also the store of
-    // the lemma "publish / looking" in wake_up.hpp.
+    // the lemma "publish / looking": see PoolLayout::wake_one().
     cells_[position & mask_].store(Cell(position, handle).bits, std::memory_order_seq_cst);
     // (5) release-store, pairs with (6): who sees the new tail sees the cell.
     tail_.store(position + 1, std::memory_order_release);
@@ -121,7 +122,8 @@ class Ring {
   void pass(std::uint64_t position) noexcept {
     std::uint64_t now = head_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
     while (static_cast<std::int64_t>(now - position) <= 0) {
-      // (4) seq_cst-rmw, pairs with (2): a submitter that waits for space sees the head it was promised.
+      // (4) seq_cst-rmw, pairs with (2): a submitter that waits for space sees the head it was promised. relaxed: what
+      // a failure reads is checked by the next exchange.
       if (head_.compare_exchange_weak(now, position + 1, std::memory_order_seq_cst, std::memory_order_relaxed)) return;
     }
   }
@@ -144,8 +146,8 @@ class Ring {
 };
 
 inline bool Ring::leads_to(Cell cell) const noexcept {
-  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits)
-    return false;                                                    // relaxed: only compared
+  // relaxed: only compared
+  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits) return false;
   const std::uint64_t from = head_.load(std::memory_order_relaxed);  // relaxed: as above
   return cell.distance_from(from) >= 0 && was_published(from + static_cast<std::uint64_t>(cell.distance_from(from)));
 }

@@ -2,7 +2,8 @@
 #pragma once
 
 /// @file
-/// What calling a callable with given arguments in a worker comes to: with or without the worker's state, and its result.
+/// What calling a callable with given arguments in a worker comes to: with or without the worker's state, and its
+/// result.
 
 #include <cstddef>
 #include <functional>

@@ -20,8 +20,8 @@
 
 namespace procpool::detail {
 
-/// The beginning of a chunk's argument block. Written by the submitter, only read by workers. Behind it, at `first_item`,
-/// the items: of one size each, or encoded one by one, with a table of their offsets between.
+/// The beginning of a chunk's argument block. Written by the submitter, only read by workers. Behind it, at
+/// `first_item`, the items: of one size each, or encoded one by one, with a table of their offsets between.
 struct ChunkPrefix {
   std::uint64_t items = 0;
   std::uint64_t stride = 0;      // bytes from item to item; 0: see the table

@@ -71,9 +71,8 @@ class CallableCache {
 
  private:
   std::uint64_t id_ = 0;
-  std::unique_ptr<F>
-      function_;  // a std::optional asks whether F can be assigned: GCC 12 then forgets that a closure is
-                  // trivially copyable
+  // A std::optional asks whether F can be assigned: GCC 12 then forgets that a closure is trivially copyable.
+  std::unique_ptr<F> function_;
 };
 
 /// The loop over the items of a chunk.
@@ -111,16 +110,16 @@ class ChunkRun {
       if (context_.result.kind == ResultKind::outbox_exhausted) break;
       if (standard_streams_hold_text()) flush_standard_streams();
       context_.leave_if_forked();
-      // (1) release-store, pairs with the supervisor's and the collector's acquire-loads: the result is there.
+      // (1) release-store, pairs with (1) of chunk_collector.hpp, (1) of exchange.hpp, (2) of repair.hpp: the result,
+      // or the record of the failure, is there.
       header().finished.store(i + 1, std::memory_order_release);
       context_.outbox.published();
     }
     context_.outbox.set_item(OutboxWriter::no_item);
     const auto elapsed = std::chrono::steady_clock::now() - begin;
-    header().elapsed.store(
-        header().elapsed.load(std::memory_order_relaxed) +  // relaxed: published with the slot's word
-            static_cast<std::uint64_t>(elapsed.count()),
-        std::memory_order_relaxed);  // relaxed: as above
+    // relaxed: published with the slot's word
+    const std::uint64_t before = header().elapsed.load(std::memory_order_relaxed);
+    header().elapsed.store(before + static_cast<std::uint64_t>(elapsed.count()), std::memory_order_relaxed);
   }
 
   void leave_if_forked() const noexcept { context_.leave_if_forked(); }
@@ -159,8 +158,8 @@ class ChunkRun {
     std::memcpy(block, &record, sizeof record);
     std::memcpy(block + sizeof record, &prefix, sizeof prefix);
     std::memcpy(block + sizeof record + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
-    header().failures.store(std::bit_cast<std::uint64_t>(block),
-                            std::memory_order_relaxed);  // relaxed: published below
+    // relaxed: published with `finished`
+    header().failures.store(std::bit_cast<std::uint64_t>(block), std::memory_order_relaxed);
   }
 
   TaskContext& context_;

@@ -5,8 +5,8 @@
 /// What a chunk of a map leaves behind, item by item.
 ///
 /// Shared by  the worker that runs the chunk, and the user's process once the chunk is Done or its worker is dead.
-/// Crash      `finished` moves after each result, so what was done before a death survives, and the supervisor knows the
-///            item that the worker died on.
+/// Crash      `finished` moves after each result, so what was done before a death survives, and the supervisor knows
+///            the item that the worker died on.
 
 #include <atomic>
 #include <cstddef>

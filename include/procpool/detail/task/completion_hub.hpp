@@ -92,7 +92,7 @@ class CompletionHub {
   [[nodiscard]] bool something_ended() const noexcept;
 
   [[nodiscard]] bool has_sleepers(std::uint32_t but) const noexcept {
-    // The load of the lemma for those who hand over in a worker's place.
+    // (1) seq_cst-load, pairs with (2): the load of the lemma for those who hand over in a worker's place.
     return signal_.sleepers.load(std::memory_order_seq_cst) > but;
   }
 
@@ -174,12 +174,13 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
   for (;;) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
     if (sleep < sleep.zero()) return look(0);
-    // The store of the lemma.
+    // (2) seq_cst-rmw, pairs with (1), (13) of worker.hpp, (15) of worker.hpp: the store of the lemma; its loads are
+    // those of the rings in the look that follows.
     signal_.sleepers.fetch_add(1, std::memory_order_seq_cst);
     const EventCount::Key key = signal_.ended.key();
     const bool taken = look(1);
     if (!taken) signal_.ended.wait(key, expects || deadline ? sleep : no_timeout);
-    signal_.sleepers.fetch_sub(1, std::memory_order_seq_cst);
+    signal_.sleepers.fetch_sub(1, std::memory_order_relaxed);  // relaxed: who still counts it rings in vain
     if (taken || look(0)) return true;
   }
 }

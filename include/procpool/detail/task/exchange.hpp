@@ -308,7 +308,8 @@ inline ResultHeader Exchange::read_result(Handle handle) noexcept {
 template <class Visit>
 void Exchange::for_each_failure(const TaskNote& note, Visit visit) const {
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
-  std::uint64_t address = header.failures.load(std::memory_order_acquire);  // published with the slot's word
+  // relaxed: published with the slot's word, which the caller has seen to be final
+  std::uint64_t address = header.failures.load(std::memory_order_relaxed);
   for (std::size_t seen = 0; address != 0 && seen < note.items; ++seen) {
     const auto* at = std::bit_cast<const std::byte*>(address);
     FailureRecord record;
@@ -325,6 +326,8 @@ inline void Exchange::free_chunk(const TaskNote& note) noexcept {
   if (!note.has_item_blocks) return;
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const auto* items = reinterpret_cast<const ItemBlock*>(&header + 1);
+  // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the blocks of the items below it, even if
+  // the pool was broken while a worker still filled the chunk.
   const std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);
   for (std::size_t i = 0; i < finished; ++i) {
     const ItemBlock item = items[i];  // A copy stays as it was checked.

@@ -12,7 +12,8 @@
 
 namespace procpool::detail {
 
-/// `pthread_exit` and cancellation unwind by an exception that must not be kept: they end the worker, which is reported.
+/// `pthread_exit` and cancellation unwind by an exception that must not be kept: they end the worker, which is
+/// reported.
 template <class Body, class OnException>
 void run_guarded(Body body, OnException on_exception) {
   try {
