@@ -5,6 +5,7 @@
 /// The descriptors of this process's pools, so that a zygote closes those of the others.
 ///
 /// Shared by  the threads of one process. A zygote that kept another pool's socket open would hide its end of stream.
+/// Crash      it dies with its process, whose descriptors the kernel closes; a zygote has a copy of its own.
 
 #include <unistd.h>
 

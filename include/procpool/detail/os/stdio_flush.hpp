@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdio_ext.h>
 
-#include <iostream>
+#include <iostream>  // declares std::cout, which may hold text of its own; no other header does
 #include <typeinfo>
 
 namespace procpool::detail {

@@ -23,6 +23,7 @@
 
 #include <procpool/detail/memory/block_allocator.hpp>
 #include <procpool/detail/os/process_identity.hpp>
+#include <procpool/detail/result/memory_plan.hpp>
 #include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot_table.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
@@ -31,28 +32,6 @@
 #include <procpool/detail/task/retained.hpp>
 
 namespace procpool::detail {
-
-/// How the reservation of a pool is divided. Offsets from its start, in bytes.
-struct MemoryPlan {
-  static constexpr std::size_t granule = std::size_t{64} << 10;
-  static constexpr std::size_t most_slots = std::size_t{1} << handle_bits;
-
-  std::size_t fixed;      // committed at once: signals, completion rings, the outbox's table, and the pool's own part
-  std::size_t rings;      // committed as they are used
-  std::size_t slots;      // committed as slots are used
-  std::size_t arguments;  // blocks of the parent that workers only read
-  std::size_t data;       // blocks of the parent that workers write to
-  std::size_t outbox;     // blocks of the workers
-
-  /// Divides `total` bytes. Throws UsageError if they do not suffice for a pool.
-  static MemoryPlan divide(std::size_t total, std::size_t fixed, std::size_t rings);
-
-  [[nodiscard]] std::size_t total() const noexcept { return fixed + rings + slots + arguments + data + outbox; }
-
- private:
-  static constexpr std::size_t align(std::size_t bytes) noexcept { return bytes / granule * granule; }
-  static constexpr std::size_t align_up(std::size_t bytes) noexcept { return align(bytes + granule - 1); }
-};
 
 /// Held by the pool, by each slot in use, and by the dispatch thread.
 class Exchange final : public Retained {
@@ -179,24 +158,6 @@ class Exchange final : public Retained {
   std::atomic<std::uint64_t> dropped_failures_{0};
   std::atomic<std::uint64_t> past_failures_{0};
 };
-
-inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t fixed, std::size_t rings) {
-  constexpr std::size_t least = std::size_t{4} << 20;
-  MemoryPlan plan{};
-  plan.fixed = align_up(fixed);
-  plan.rings = align_up(rings);
-  const std::size_t needed = plan.fixed + plan.rings + least;
-  if (total < needed) {
-    throw UsageError("PoolOptions::shared_memory is " + std::to_string(total) + " bytes; this pool needs at least " +
-                     std::to_string(needed));
-  }
-  const std::size_t rest = align(total - plan.fixed - plan.rings);
-  plan.slots = std::min(align(rest / 4), most_slots * sizeof(Slot));
-  plan.data = align((rest - plan.slots) / 4);
-  plan.outbox = align((rest - plan.slots - plan.data) / 2);
-  plan.arguments = rest - plan.slots - plan.data - plan.outbox;
-  return plan;
-}
 
 inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
                           std::chrono::nanoseconds spin_budget)
