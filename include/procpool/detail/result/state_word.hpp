@@ -13,9 +13,9 @@
 ///                  ▼               it was), or Lost ──take──▶ Free
 ///              Cancelled ──take──▶ Free
 ///
-/// fill       PoolCore::enqueue       claim    claim_queued        start     start_claimed
-/// publish    publish_running         cancel   ResultHandle::cancel
-/// requeue    Supervisor::repair      take     ResultHandle::take, Sweeper
+/// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
+/// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
+/// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all
 ///
 /// Every transition after Queued is a compare-and-swap of the whole word, so that a flag set at the same time is never
 /// overwritten. A task that runs in the user's own process (the continuation of a future) is Running without an owner;
