@@ -10,10 +10,10 @@
 #include <utility>
 
 #include <procpool/detail/task/result_handle.hpp>
+#include <procpool/detail/task/scratch_encoding.hpp>
 #include <procpool/detail/task/task_context.hpp>
 #include <procpool/serial/crossing.hpp>
 #include <procpool/serial/decoder.hpp>
-#include <procpool/serial/encoding.hpp>
 #include <procpool/serial/exception_transport.hpp>
 
 namespace procpool::detail {
@@ -34,9 +34,9 @@ void write_result(TaskContext& context, T&& value) {
   if constexpr (travels_in_slot<Value>) {
     context.return_inline(value);
   } else {
-    Encoding encoding;
-    encoding.add_owned(std::forward<T>(value));
-    if (std::byte* block = context.allocate_result(encoding.size(), ResultKind::value)) encoding.write_to(block);
+    ScratchEncoding encoding;  // A result of some bytes takes nothing from the heap.
+    encoding->add_owned(std::forward<T>(value));
+    if (std::byte* block = context.allocate_result(encoding->size(), ResultKind::value)) encoding->write_to(block);
   }
 }
 
