@@ -476,7 +476,13 @@ TEST_CASE("to cancel a continuation is to cancel what it waits for") {
   CHECK(running.was_asked_to_stop());
   running.finish(1);
   CHECK(other.get() == 1);
-  CHECK(bench.exchange().dropped_failures() == 0);
+  {
+    WorkerTask<int> unwanted(bench);
+    Future<int> dropped = unwanted.future().then([](int n) { return n; });
+    CHECK(dropped.cancel());
+    dropped.wait();
+  }
+  CHECK(bench.exchange().dropped_failures() == 0);  // A cancellation is no failure.
 }
 
 TEST_CASE("a continuation whose future was dropped runs, and what it made goes on the dispatch thread") {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <ranges>
@@ -164,6 +165,24 @@ TEST_CASE("wait_first_exception returns at the first failure, and passes over wh
   CHECK_FALSE(procpool::wait_first_exception(work.futures).has_value());
 }
 
+TEST_CASE("what is there twice is waited for as if it were there once") {
+  Workbench bench;
+  WorkerTask<int> task(bench);
+  WorkerTask<int> later(bench);
+  const SharedFuture<int> shared = task.future().share();
+  const std::vector<SharedFuture<int>> copies = {later.future().share(), shared, shared};
+  CHECK_FALSE(procpool::wait_any_for(copies, 0s).has_value());
+  task.start();
+  task.lose(broken);
+  CHECK(procpool::wait_any(copies) == 1);
+  CHECK(procpool::wait_first_exception(copies) == 1U);
+  CHECK_FALSE(procpool::wait_all_for(copies, 0s));
+  later.start();
+  later.finish(1);
+  procpool::wait_all(copies);
+  procpool::wait_all(shared, shared);
+}
+
 TEST_CASE("as_completed yields futures as they end, those that have ended before first") {
   Workbench bench;
   Work work(bench, 4);
@@ -177,6 +196,20 @@ TEST_CASE("as_completed yields futures as they end, those that have ended before
     if (ended < 3) work.end(next[ended++]);
   }
   CHECK(order == std::vector{3, 1, 0, 2});
+}
+
+TEST_CASE("as_completed misses nothing when more tasks end at once than are remembered one by one") {
+  Workbench bench;
+  Work work(bench, 3000);
+  work.end(0);
+  std::size_t yielded = 0;
+  for (auto& future : procpool::as_completed(work.futures)) {
+    if (yielded++ == 0) {
+      for (std::size_t i = 1; i < work.tasks.size(); ++i) work.end(i);
+    }
+    future.get();
+  }
+  CHECK(yielded == 3000);
 }
 
 TEST_CASE("as_completed of nothing is over at once") {
@@ -197,9 +230,13 @@ TEST_CASE("as_completed yields once what is there twice") {
   WorkerTask<int> task(bench);
   const SharedFuture<int> shared = task.future().share();
   std::vector<SharedFuture<int>> copies(3, shared);
+  WorkerTask<int> later(bench);
+  copies.push_back(later.future().share());
   task.start();
   task.finish(6);
-  CHECK(order_of(copies) == std::vector{6});
+  later.start();
+  later.finish(7);
+  CHECK(order_of(copies) == std::vector{6, 7});
 }
 
 TEST_CASE("as_completed throws at its deadline, and says how many were missing") {
@@ -223,6 +260,37 @@ TEST_CASE("as_completed throws at its deadline, and says how many were missing")
     order.push_back(future.get());
   }
   CHECK(order == std::vector{1, 0, 2});
+}
+
+TEST_CASE("as_completed without any time yields what has ended before it throws") {
+  Workbench bench;
+  Work work(bench, 3);
+  work.end(0);
+  work.end(2);
+  std::set<int> values;
+  const auto loop = [&] {
+    for (auto& future : procpool::as_completed(work.futures, 0s)) values.insert(future.get());
+  };
+  CHECK_THROWS_AS(loop(), procpool::FuturesUnfinished);
+  CHECK(values == std::set{0, 2});
+}
+
+TEST_CASE("as_completed keeps nothing of a future that it has yielded") {
+  Workbench bench;
+  std::deque<LocalValue<std::shared_ptr<int>>> tasks;
+  std::vector<SharedFuture<std::shared_ptr<int>>> futures;
+  for (int i = 0; i < 3; ++i) {
+    futures.push_back(tasks.emplace_back(bench).future().share());
+    tasks.back().set(std::make_shared<int>(i));
+  }
+  std::size_t yielded = 0;
+  for (auto& future : procpool::as_completed(futures)) {
+    const std::weak_ptr<int> witness = future.get();
+    future = {};
+    CHECK(witness.expired());
+    ++yielded;
+  }
+  CHECK(yielded == 3);
 }
 
 TEST_CASE("a loop that was left early may be begun again") {

@@ -143,6 +143,28 @@ TEST_CASE("when_all takes futures of several pools, and the first pool may go be
   worker.join();
 }
 
+TEST_CASE("the end of a pool waits for a continuation that waits for another pool") {
+  Workbench second;
+  WorkerTask<int> late(second);
+  std::atomic<int> sum{0};
+  std::thread worker;
+  {
+    Workbench first;
+    WorkerTask<int> early(first);
+    when_all(early.future(), late.future()).then([&](const std::tuple<int, int>& both) {
+      sum = std::get<0>(both) + std::get<1>(both);
+    });
+    early.start();
+    early.finish(1);
+    worker = std::thread([&] {
+      late.start();
+      late.finish(2);
+    });
+  }
+  CHECK(sum == 3);
+  worker.join();
+}
+
 TEST_CASE("a when_all that was dropped takes its parts with it") {
   Workbench bench;
   LocalValue<std::shared_ptr<int>> value(bench);
