@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -53,6 +54,27 @@ class Source {
  private:
   int read_ = 0;
   std::set<std::thread::id> readers_;
+};
+
+/// Counts the objects of its kind that live in this process. One that was moved from counts no more.
+class Counted {
+ public:
+  static inline int alive = 0;
+
+  Counted() { ++alive; }
+  Counted(const Counted& other) : counts_(other.counts_) { alive += counts_ ? 1 : 0; }
+  Counted(Counted&& other) noexcept : counts_(std::exchange(other.counts_, false)) {}
+  Counted& operator=(Counted other) noexcept {
+    std::swap(counts_, other.counts_);
+    return *this;
+  }
+  ~Counted() { alive -= counts_ ? 1 : 0; }
+
+  template <class Archive>
+  void serialize(Archive&) {}
+
+ private:
+  bool counts_ = true;
 };
 
 template <class Results>
@@ -258,6 +280,42 @@ TEST_CASE("a lazy map that failed at an item goes on with the next") {
     }
     CHECK(good == std::vector{0, 1, 2, 4, 5});
     CHECK(failures == 1);
+  }
+}
+
+TEST_CASE("an unordered lazy map that failed at an item goes on with the others") {
+  ProcessPool pool{2};
+  auto results = pool.with({.chunk_size = 3}).imap_unordered(refuse_threes, std::views::iota(0, 20));
+  std::vector<int> good;
+  int failures = 0;
+  for (auto result = results.begin(); result != results.end(); ++result) {
+    try {
+      good.push_back(*result);
+    } catch (const std::out_of_range&) {
+      ++failures;
+    }
+  }
+  CHECK(good.size() == 18);
+  CHECK(failures == 2);
+}
+
+TEST_CASE("a lazy map keeps nothing of the items that it has sent and of the results that it has given") {
+  ProcessPool pool{2};
+  const int items = 50;
+  for (const int chunk : {1, 7}) {
+    CAPTURE(chunk);
+    auto made = std::views::iota(0, items) | std::views::transform([](int) { return Counted(); });
+    auto results =
+        pool.with({.chunk_size = static_cast<std::size_t>(chunk)}).imap([](const Counted& item) { return item; }, made);
+    int given = 0;
+    for (auto&& result : results) {
+      static_cast<void>(result);
+      const int to_come = std::min(chunk - given % chunk, items - given);  // of the chunk that ended last
+      REQUIRE(Counted::alive <= to_come);
+      ++given;
+    }
+    CHECK(given == items);
+    CHECK(Counted::alive == 0);
   }
 }
 

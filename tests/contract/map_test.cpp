@@ -74,6 +74,11 @@ class Countdown {
   int from_;
 };
 
+template <auto n>
+concept can_be_chunk_size = requires { procpool::TaskOptions{.chunk_size = n}; };
+template <auto n>
+concept can_be_read_ahead = requires { procpool::TaskOptions{.read_ahead = n}; };
+
 /// Plain bytes without a default constructor.
 struct Meters {
   explicit Meters(int given) : value(given) {}
@@ -124,6 +129,13 @@ TEST_CASE("the size of the chunks does not change the results of a map") {
     CHECK(pool.with({.chunk_size = chunk}).map(twice, numbers(100)) == all_twice(numbers(100)));
     CHECK(pool.with({.chunk_size = chunk}).map(length, texts(100)) == lengths);
   }
+}
+
+TEST_CASE("a negative size of chunks or number of items to read ahead does not compile") {
+  STATIC_REQUIRE(can_be_chunk_size<7>);
+  STATIC_REQUIRE(can_be_read_ahead<7>);
+  STATIC_REQUIRE_FALSE(can_be_chunk_size<-1>);
+  STATIC_REQUIRE_FALSE(can_be_read_ahead<-1>);
 }
 
 TEST_CASE("a map over nothing gives nothing and calls nothing") {
