@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -17,9 +18,12 @@
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
 
+using namespace std::chrono_literals;
 using procpool::ProcessPool;
 using procpool::Progress;
+using support::eventually;
 using support::OpensAtEnd;
+using support::SharedCount;
 using support::SharedGate;
 
 namespace {
@@ -32,7 +36,7 @@ class Reports {
   [[nodiscard]] auto taker() {
     return [this](const Progress& progress) {
       const std::lock_guard lock(mutex_);
-      if (!done_.empty() && progress.done < done_.back()) goes_back_ = true;
+      goes_back_ = goes_back_ || (!done_.empty() && progress.done < done_.back());
       done_.push_back(progress.done);
       last_total_ = progress.total;
       label_ = progress.label;
@@ -40,15 +44,27 @@ class Reports {
     };
   }
 
-  [[nodiscard]] std::size_t last_done() const { return done_.empty() ? 0 : done_.back(); }
-  [[nodiscard]] std::size_t last_total() const { return last_total_; }
-  [[nodiscard]] std::size_t count() const { return done_.size(); }
-  [[nodiscard]] bool goes_back() const { return goes_back_; }
-  [[nodiscard]] const std::string& label() const { return label_; }
-  [[nodiscard]] std::thread::id thread() const { return thread_; }
+  [[nodiscard]] std::size_t last_done() const {
+    const std::lock_guard lock(mutex_);
+    return done_.empty() ? 0 : done_.back();
+  }
+  [[nodiscard]] std::size_t last_total() const { return read(last_total_); }
+  [[nodiscard]] std::size_t count() const {
+    const std::lock_guard lock(mutex_);
+    return done_.size();
+  }
+  [[nodiscard]] bool goes_back() const { return read(goes_back_); }
+  [[nodiscard]] std::string label() const { return read(label_); }
+  [[nodiscard]] std::thread::id thread() const { return read(thread_); }
 
  private:
-  std::mutex mutex_;
+  template <class T>
+  [[nodiscard]] T read(const T& member) const {
+    const std::lock_guard lock(mutex_);
+    return member;
+  }
+
+  mutable std::mutex mutex_;
   std::vector<std::size_t> done_;
   std::size_t last_total_ = 0;
   bool goes_back_ = false;
@@ -85,18 +101,124 @@ TEST_CASE("every blocking verb reports its progress") {
   check(
       [&](Reports& reports) { pool.with({}).on_progress(reports.taker()).map_reduce(same, std::plus<>(), 0, items); });
   check([&](Reports& reports) {
+    pool.with({}).on_progress(reports.taker()).starmap(same, items | std::views::transform([](int x) {
+                                                               return std::tuple(x);
+                                                             }));
+  });
+  check([&](Reports& reports) {
     for ([[maybe_unused]] const int each : pool.with({}).on_progress(reports.taker()).imap(same, items)) {
     }
   });
+  check([&](Reports& reports) {
+    for ([[maybe_unused]] const int each : pool.with({}).on_progress(reports.taker()).imap_unordered(same, items)) {
+    }
+  });
+  check([&](Reports& reports) {
+    const auto terms = pool.with({}).on_progress(reports.taker());
+    for ([[maybe_unused]] auto&& each : terms.imap_unordered_outcomes(same, items)) {
+    }
+  });
+  Reports reports;
+  pool.with({}).on_progress(reports.taker()).run_on_each_worker(same, 1);
+  CHECK(reports.last_done() == 2);
+  CHECK(reports.last_total() == 2);
+  CHECK(reports.thread() == std::this_thread::get_id());
 }
 
 TEST_CASE("a map that is sent asynchronously reports its progress on another thread") {
   ProcessPool pool{2};
+  const auto check = [](std::size_t items, auto call) {
+    Reports reports;
+    call(reports);
+    CHECK(reports.last_done() == items);
+    CHECK(reports.last_total() == items);
+    CHECK(reports.count() >= 1);
+    CHECK_FALSE(reports.goes_back());
+    CHECK(reports.thread() != std::this_thread::get_id());
+  };
+  const std::vector<std::tuple<int>> tuples(100, std::tuple(1));
+  check(1000, [&](Reports& reports) {
+    pool.with({}).on_progress(reports.taker()).map_async(same, std::views::iota(0, 1000)).get();
+  });
+  check(100, [&](Reports& reports) { pool.with({}).on_progress(reports.taker()).starmap_async(same, tuples).get(); });
+  check(0, [&](Reports& reports) {
+    pool.with({}).on_progress(reports.taker()).map_async(same, std::vector<int>()).get();
+  });
+}
+
+TEST_CASE("a submitted task reports its own progress on another thread") {
   Reports reports;
-  pool.with({}).on_progress(reports.taker()).map_async(same, std::views::iota(0, 1000)).get();
-  CHECK(reports.last_done() == 1000);
+  const SharedGate gate;
+  {
+    ProcessPool pool{1};
+    const OpensAtEnd opens(gate);
+    auto future = pool.with({.label = "score"})
+                      .on_progress(reports.taker())
+                      .submit(
+                          [gate = gate.get()](int steps) {
+                            procpool::this_task::report_progress(1, static_cast<std::size_t>(steps));
+                            gate->pass();
+                            procpool::this_task::report_progress(3, static_cast<std::size_t>(steps));
+                            return steps;
+                          },
+                          4);
+    CHECK(eventually([&] { return reports.last_done() == 1; }, 20s));
+    CHECK(reports.last_total() == 4);
+    gate->open();
+    CHECK(future.get() == 4);
+  }
+  CHECK(reports.last_done() == 4);  // The last report, for which the pool's destructor waits, is of the whole.
+  CHECK(reports.last_total() == 4);
+  CHECK(reports.label() == "score");
   CHECK_FALSE(reports.goes_back());
   CHECK(reports.thread() != std::this_thread::get_id());
+}
+
+TEST_CASE("the end of a submitted task is reported once, whatever becomes of it and of its future") {
+  Reports reports[5];
+  {
+    const SharedGate gate;
+    ProcessPool pool{1};
+    const OpensAtEnd opens(gate);
+    const auto terms = [&](int i) { return pool.with({}).on_progress(reports[i].taker()); };
+    auto held = terms(0).submit([gate = gate.get()] { gate->pass(); });
+    auto unwanted = terms(1).submit(same, 1);
+    auto broken = terms(2).submit([]() -> int { throw std::domain_error("no"); });
+    auto dead = *terms(3).try_submit([] { return ::raise(SIGKILL); });
+    static_cast<void>(terms(4).submit(same, 1));
+    CHECK(unwanted.cancel());
+    gate->open();
+    CHECK_THROWS_AS(broken.get(), std::domain_error);
+    CHECK_THROWS_AS(dead.get(), procpool::WorkerDied);
+    CHECK_THROWS_AS(unwanted.get(), procpool::Cancelled);
+  }
+  for (const Reports& each : reports) {
+    CHECK(each.count() == 1);
+    CHECK(each.last_done() == 1);
+    CHECK(each.last_total() == 1);
+  }
+}
+
+TEST_CASE("what a task reports is not taken for the progress of another one") {
+  Reports first;
+  Reports second;
+  const SharedGate gate;
+  {
+    ProcessPool pool{1};
+    const OpensAtEnd opens(gate);
+    pool.with({}).on_progress(first.taker()).submit([] { procpool::this_task::report_progress(60, 60); }).get();
+    CHECK(eventually([&] { return first.count() > 0; }, 20s));
+    auto nobody_asks = pool.submit([gate = gate.get()] {
+      gate->pass();
+      procpool::this_task::report_progress(70, 70);
+    });
+    auto silent = pool.with({}).on_progress(second.taker()).submit(same, 1);
+    gate->open();
+    nobody_asks.get();
+    CHECK(silent.get() == 1);
+  }
+  CHECK(first.last_done() == 60);
+  CHECK(second.last_done() == 1);
 }
 
 TEST_CASE("failed items count as done") {
@@ -139,12 +261,31 @@ TEST_CASE("progress is reported at most ten times a second and once at the end")
   CHECK(static_cast<double>(reports.count()) <= 10 * elapsed.count() + 2);
 }
 
-TEST_CASE("an exception of the progress callback ends a blocking verb") {
+TEST_CASE("a busy task's progress is reported at most ten times a second and once at the end") {
+  Reports reports;
+  const SharedCount is_over;
+  const auto begin = std::chrono::steady_clock::now();
+  {
+    ProcessPool pool{1};
+    pool.with({}).on_progress(reports.taker()).submit([is_over = is_over.get()] {
+      for (std::size_t i = 0; *is_over == 0; ++i) procpool::this_task::report_progress(i, 1'000'000'000'000);
+    });
+    CHECK(eventually([&] { return reports.count() >= 3; }, 20s));
+    *is_over = 1;
+  }
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - begin;
+  CHECK(static_cast<double>(reports.count()) <= 10 * elapsed.count() + 1);
+  CHECK(reports.last_done() == 1'000'000'000'000);
+}
+
+TEST_CASE("an exception of the progress callback ends a blocking verb, and does not touch a submitted task") {
   ProcessPool pool{2};
   const auto refuse = [](const Progress&) { throw std::domain_error("enough"); };
   CHECK_THROWS_AS(pool.with({}).on_progress(refuse).map(same, std::views::iota(0, 1000)), std::domain_error);
   CHECK_THROWS_AS(pool.with({}).on_progress(refuse).map_async(same, std::views::iota(0, 1000)).get(),
                   std::domain_error);
+  CHECK(pool.with({}).on_progress(refuse).submit(same, 1).get() == 1);
+  pool.wait_idle();
   CHECK(pool.submit(same, 1).get() == 1);
 }
 

@@ -82,7 +82,6 @@ class PoolWithoutProcesses {
   void serve(procpool::detail::WorkerIndex worker, procpool::detail::Life life) {
     procpool::detail::WorkerSelf self;
     self.index = worker;
-    self.progress = &row(worker).progress;
     procpool::detail::Worker(*exchange_, layout_, worker, life).serve(self, nullptr);
   }
 

@@ -27,7 +27,9 @@ class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
   }
 
   /// `report(Progress)` is called at most ten times a second and once at the end: by a blocking verb on the calling
-  /// thread, else on the dispatch thread. What it throws ends a blocking verb.
+  /// thread, else on the dispatch thread. A map counts its items; a submitted task tells by
+  /// this_task::report_progress(), and its last call may come a little after its future is ready. What `report` throws
+  /// ends a blocking verb, fails the future of a map, and is ignored for a submitted task.
   [[nodiscard]] PoolWithTerms on_progress(std::function<void(const Progress&)> report) const {
     PoolWithTerms changed = *this;
     changed.sender_.progress = std::move(report);

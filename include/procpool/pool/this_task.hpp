@@ -17,12 +17,12 @@ namespace procpool::this_task {
   return self != nullptr && self->slot != nullptr && self->slot->load().is_asked_to_stop();
 }
 
-/// Tells how far the task is, in units of its own; `total` 0 if that is not known. Costs two stores.
+/// Tells how far the task is, in units of its own; `total` 0 if that is not known. For a task that was submitted with
+/// `on_progress`, else it does nothing (a map counts its items). Costs two stores.
 inline void report_progress(std::size_t done, std::size_t total) noexcept {
   const detail::WorkerSelf* self = detail::current_worker();
-  if (self == nullptr || self->slot == nullptr) return;
-  self->progress->total.store(total, std::memory_order_relaxed);  // relaxed: a number to show, read at any time
-  self->progress->done.store(done, std::memory_order_relaxed);    // relaxed: as above
+  if (self == nullptr || self->slot == nullptr || self->progress == nullptr) return;
+  self->progress->report({done, total});
 }
 
 /// The label that the task was sent with; valid while it runs.

@@ -14,6 +14,7 @@
 
 #include <procpool/detail/pool/map_job.hpp>
 #include <procpool/detail/task/local_task.hpp>
+#include <procpool/detail/task/when_ended.hpp>
 
 namespace procpool::detail {
 
@@ -43,11 +44,25 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
     SentChunk chunk_;
   };
 
+  /// Runs once everything was sent. `sent` has ended: it brings this to the dispatch thread, where the job may end.
+  class FinishSending final : public Continuation {
+   public:
+    FinishSending(std::shared_ptr<AsyncMapJob> job, ResultHandle sent) noexcept
+        : job_(std::move(job)), sent_(std::move(sent)) {}
+    [[nodiscard]] const ResultHandle& sent() const noexcept { return sent_; }
+    void run() noexcept override { job_->finish_one(); }
+
+   private:
+    std::shared_ptr<AsyncMapJob> job_;
+    ResultHandle sent_;
+  };
+
   /// The value of the whole; throws the first failure of an item.
   [[nodiscard]] virtual std::shared_ptr<void> finish() = 0;
 
   void collect_when_ended(SentChunk chunk);
   void collect(SentChunk chunk) noexcept;
+  void finish_sending();
   void finish_one() noexcept;
 
   Exchange& exchange_;
@@ -95,12 +110,21 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
       left_.fetch_add(1, std::memory_order_relaxed);
       collect_when_ended(std::move(chunk));
     }
+    finish_sending();
   } catch (...) {
     fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
     throw;
   }
-  finish_one();  // The one that stands for the sending.
   return result;
+}
+
+/// Takes back the one that stands for the sending.
+inline void AsyncMapJob::finish_sending() {
+  LocalTask sent(exchange_);
+  auto finish = std::make_unique<FinishSending>(shared_from_this(), sent.take_future());
+  sent.succeed(nullptr);
+  const ResultHandle& ended = finish->sent();
+  run_when_ended(ended, std::move(finish));
 }
 
 inline void AsyncMapJob::collect_when_ended(SentChunk chunk) {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <procpool/detail/pool/map_sinks.hpp>
-#include <procpool/detail/pool/sender.hpp>
+#include <procpool/detail/pool/progress_reports.hpp>
 
 namespace procpool::detail {
 
@@ -26,10 +26,16 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   std::vector<ResultHandle> tasks;
   for (std::size_t worker = 0; worker < core.workers(); ++worker) {
     OutgoingTask task = ThisCall::send(
-        sender.label(), [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f, args...);
+        {sender.label()}, [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f,
+        args...);
     tasks.push_back(core.post(worker, task.record, std::move(task.note)));
   }
-  for (const ResultHandle& task : tasks) task.wait();
+  ProgressReports progress(sender, tasks.size());
+  for (const ResultHandle& task : tasks) {
+    task.wait();
+    progress.add(1);
+  }
+  progress.finish();
   std::conditional_t<std::is_void_v<R>, NoValues, OptionalValues<R>> sink;
   for (std::size_t worker = 0; worker < tasks.size(); ++worker) {
     try {

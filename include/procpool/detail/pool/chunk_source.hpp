@@ -101,7 +101,7 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
   task.record.flags |= TaskRecord::is_chunk;
   if (terms > 0) {
     task.record.flags |= TaskRecord::has_terms;
-    Terms::write(note.arguments.data(), note.label);
+    Terms::write(note.arguments.data(), {note.label});
   }
   std::optional<ResultHandle> handle = sender_.core->enqueue(sender_.ring(), task.record, std::move(task.note), waits);
   if (!handle) return std::nullopt;

@@ -61,7 +61,6 @@ struct alignas(64) Row {
   std::atomic<std::uint64_t> filling{0};     // FillingWord: the outbox block handed out and not yet published
   std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may miss one after a death
   std::atomic<Life> ready{0};                // the life whose initializer has succeeded
-  ReportedProgress progress;                 // of the task in hand
   ShownLabel label;                          // of the task in hand
 
   // Written by the user's process; read by the worker.

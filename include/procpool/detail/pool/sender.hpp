@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <procpool/detail/pool/pool_core.hpp>
+#include <procpool/detail/pool/task_progress.hpp>
 #include <procpool/detail/task/call.hpp>
 #include <procpool/task/priority.hpp>
 #include <procpool/task/progress.hpp>
@@ -65,10 +66,15 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
   using ThisCall = Call<F, State, sent_t<Args>...>;
   core->require_home();
   check(function, ThisCall::run);
+  SharedBlock numbers = progress ? core->allocate(core->exchange().data, sizeof(ReportedProgress)) : SharedBlock();
+  const GivenTerms terms{label(), progress ? ::new (numbers.data()) ReportedProgress : nullptr};
   OutgoingTask task = ThisCall::send(
-      label(), [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
+      terms, [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
       std::forward<Args>(args)...);
-  return core->enqueue(ring(), task.record, std::move(task.note), waits);
+  if (progress) task.make_note().results = std::move(numbers);
+  std::optional<ResultHandle> handle = core->enqueue(ring(), task.record, std::move(task.note), waits);
+  if (progress && handle) follow_progress(*handle, *terms.progress, progress, label_text);
+  return handle;
 }
 
 }  // namespace procpool::detail

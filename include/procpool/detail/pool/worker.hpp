@@ -192,7 +192,9 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
     if (word.phase() != Phase::claimed || word.owner() != index_) return;  // The pool broke meanwhile.
   } while (!slot.transition(word, word.with_phase(Phase::running)));
   self.slot = &slot;
-  self.label = slot.task.has(TaskRecord::has_terms) ? Terms::label_in(slot.task.block()) : std::string_view{};
+  const GivenTerms terms = slot.task.has(TaskRecord::has_terms) ? Terms::read(slot.task.block()) : GivenTerms{};
+  self.label = terms.label;
+  self.progress = terms.progress;
   row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
   slot.task.run(context);

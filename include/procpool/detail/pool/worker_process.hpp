@@ -106,7 +106,6 @@ inline void leave_stdin_to_the_parent() noexcept {
   WorkerSelf self;
   self.index = index;
   self.seed = seed_of(life);
-  self.progress = &row.progress;
   worker_self = &self;
   std::shared_ptr<void> state;
   try {

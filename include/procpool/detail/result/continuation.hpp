@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// Code that waits for a task to end, and the order in which it runs.
+/// Code that the dispatch thread runs: once when a task ends, in which order, or again and again.
 
 #include <memory>
 #include <utility>
@@ -18,6 +18,14 @@ class Continuation {
  private:
   friend class ContinuationQueue;
   std::unique_ptr<Continuation> next_;
+};
+
+/// Code to run again and again on the dispatch thread.
+class Recurring {
+ public:
+  virtual ~Recurring() = default;
+  /// False: it is over.
+  [[nodiscard]] virtual bool recur() noexcept = 0;
 };
 
 /// First in, first out. No operation allocates.

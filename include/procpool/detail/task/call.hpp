@@ -38,18 +38,18 @@ class Call {
  public:
   /// Encodes; runs code of the user's. `allocate(bytes)` provides a SharedBlock.
   template <class Allocate, class... Args>
-  [[nodiscard]] static OutgoingTask send(std::string_view label, const Allocate& allocate, const F& function,
+  [[nodiscard]] static OutgoingTask send(const GivenTerms& terms, const Allocate& allocate, const F& function,
                                          Args&&... args) {
     OutgoingTask task;
     task.record.run = run;
-    if (fits_slot && label.empty()) {
+    if (fits_slot && terms.are_default()) {
       write_flat(task.record, function, args...);
       return task;
     }
     ScratchEncoding encoding;
     encode_callable(*encoding, function);
     (add_argument(*encoding, std::forward<Args>(args)), ...);
-    put_in_block(task, label, *encoding, allocate);
+    put_in_block(task, terms, *encoding, allocate);
     return task;
   }
 
@@ -98,19 +98,19 @@ class Call {
   }
 
   template <class Allocate>
-  static void put_in_block(OutgoingTask& task, std::string_view label, const Encoding& encoding,
+  static void put_in_block(OutgoingTask& task, const GivenTerms& terms, const Encoding& encoding,
                            const Allocate& allocate) {
-    const std::size_t terms = label.empty() ? 0 : Terms::size_for(label);
+    const std::size_t terms_size = terms.are_default() ? 0 : Terms::size_for(terms.label);
     TaskNote& note = task.make_note();
-    note.label = label;
-    note.arguments = allocate(terms + encoding.size());
-    task.record.size = (terms + encoding.size()) & TaskRecord::largest_size;
+    note.label = terms.label;
+    note.arguments = allocate(terms_size + encoding.size());
+    task.record.size = (terms_size + encoding.size()) & TaskRecord::largest_size;
     task.record.set_block(note.arguments.data());
-    if (terms > 0) {
+    if (terms_size > 0) {
       task.record.flags |= TaskRecord::has_terms;
-      Terms::write(note.arguments.data(), label);
+      Terms::write(note.arguments.data(), terms);
     }
-    encoding.write_to(note.arguments.data() + terms);
+    encoding.write_to(note.arguments.data() + terms_size);
   }
 
   template <std::size_t... I>

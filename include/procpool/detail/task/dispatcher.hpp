@@ -2,19 +2,25 @@
 #pragma once
 
 /// @file
-/// The one thread of a pool that runs callbacks, continuations and coroutines when tasks end; made at first use.
+/// The one thread of a pool that runs callbacks, continuations and coroutines when tasks end, and tells how far they
+/// are; made at first use.
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/result/continuation.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
 #include <procpool/detail/task/retained.hpp>
+#include <procpool/detail/wait/deadline.hpp>
 
 namespace procpool::detail {
 
@@ -31,6 +37,10 @@ class Dispatcher final : private Watcher {
   /// the caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
+  /// Calls `recurring->recur()` ten times a second on the dispatch thread until that says false. Whoever asks for it has
+  /// called after() before, so the thread does not end meanwhile.
+  void repeat(std::shared_ptr<Recurring> recurring);
+
   /// Runs what is waiting and what that will still bring, then ends the thread. On the dispatch thread itself (a
   /// callback destroys its pool) it returns at once, and the thread ends by itself.
   void finish();
@@ -45,6 +55,10 @@ class Dispatcher final : private Watcher {
   void start();
   void run();
   [[nodiscard]] bool take_ready(ContinuationQueue& batch);
+  [[nodiscard]] Deadline next_round() const { return recurring_.empty() ? Deadline() : Deadline(next_round_); }
+  void go_round();
+
+  static constexpr std::chrono::milliseconds round{100};
 
   Retained& owner_;
   CompletionHub& hub_;
@@ -52,9 +66,13 @@ class Dispatcher final : private Watcher {
   std::thread thread_;
   std::size_t waiting_ = 0;  // tasks whose notes hold continuations
   ContinuationQueue ready_;
+  std::vector<std::shared_ptr<Recurring>> arriving_;  // not yet in recurring_
   bool has_started_ = false;
   bool is_finishing_ = false;
   bool is_finished_ = false;
+  // The dispatch thread's alone:
+  std::vector<std::shared_ptr<Recurring>> recurring_;
+  std::chrono::steady_clock::time_point next_round_;
 };
 
 inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& continuation) {
@@ -77,6 +95,15 @@ inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& cont
   return true;
 }
 
+inline void Dispatcher::repeat(std::shared_ptr<Recurring> recurring) {
+  {
+    const std::lock_guard lock(hub_.mutex());
+    if (is_finished_) return;
+    arriving_.push_back(std::move(recurring));
+  }
+  hub_.ring_sleepers();
+}
+
 inline void Dispatcher::start() {
   const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
   thread_ = std::thread([this] { run(); });
@@ -86,22 +113,38 @@ inline void Dispatcher::start() {
 
 inline void Dispatcher::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-call");
-  for (;;) {
+  for (bool is_over = false; !is_over;) {
     ContinuationQueue batch;
     hub_.wait(
-        std::chrono::nanoseconds::zero(), std::nullopt, [&] { return take_ready(batch); },
+        std::chrono::nanoseconds::zero(), next_round(),
+        [&] {
+          const bool is_taken = take_ready(batch);
+          is_over = is_finished_;
+          return is_taken;
+        },
         [&] { return waiting_ != 0; }, this);
-    if (batch.empty()) break;
     while (!batch.empty()) batch.pop()->run();
+    go_round();
   }
+  recurring_.clear();
   owner_.release();  // This may be the end of it all.
 }
 
-/// True, with nothing in the batch, if nothing will come any more.
+/// True if there is something to do. It is finished if nothing will come any more.
 inline bool Dispatcher::take_ready(ContinuationQueue& batch) {
   batch.append(ready_);
   if (batch.empty() && is_finishing_ && waiting_ == 0) is_finished_ = true;
-  return !batch.empty() || is_finished_;
+  const bool has_arrived = !arriving_.empty();
+  if (has_arrived && recurring_.empty()) next_round_ = std::chrono::steady_clock::now() + round;
+  std::move(arriving_.begin(), arriving_.end(), std::back_inserter(recurring_));
+  arriving_.clear();
+  return !batch.empty() || has_arrived || is_finished_;
+}
+
+inline void Dispatcher::go_round() {
+  if (recurring_.empty() || std::chrono::steady_clock::now() < next_round_) return;
+  next_round_ = std::chrono::steady_clock::now() + round;
+  std::erase_if(recurring_, [](const std::shared_ptr<Recurring>& each) { return !each->recur(); });
 }
 
 inline void Dispatcher::finish() {

@@ -62,7 +62,7 @@ class TaskContext {
     if (!record.has(TaskRecord::has_block)) return {record.arguments, static_cast<std::size_t>(record.size)};
     const std::byte* block = record.block();
     if (!record.has(TaskRecord::has_terms)) return {block, static_cast<std::size_t>(record.size)};
-    const std::size_t terms = Terms::size_for(Terms::label_in(block));
+    const std::size_t terms = Terms::size_for(Terms::read(block).label);
     return {block + terms, static_cast<std::size_t>(record.size) - terms};
   }
 

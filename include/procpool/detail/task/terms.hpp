@@ -9,25 +9,36 @@
 #include <cstring>
 #include <string_view>
 
+#include <procpool/detail/task/reported_progress.hpp>
+
 namespace procpool::detail {
+
+/// Terms as the submitter gives them.
+struct GivenTerms {
+  std::string_view label = {};
+  ReportedProgress* progress = nullptr;  // where the task is to report; null: nobody asks
+
+  [[nodiscard]] bool are_default() const noexcept { return label.empty() && progress == nullptr; }
+};
 
 /// Written by the submitter, read by the worker, which cannot change them. The text of the label follows.
 struct Terms {
   std::uint64_t label_size = 0;
+  ReportedProgress* progress = nullptr;
 
   /// Bytes of a block that the terms take: the arguments begin behind them, aligned to 64.
   [[nodiscard]] static std::size_t size_for(std::string_view label) noexcept {
     return (sizeof(Terms) + label.size() + 63) / 64 * 64;
   }
-  static void write(std::byte* block, std::string_view label) noexcept {
-    const Terms terms{label.size()};
+  static void write(std::byte* block, const GivenTerms& given) noexcept {
+    const Terms terms{given.label.size(), given.progress};
     std::memcpy(block, &terms, sizeof terms);
-    std::memcpy(block + sizeof terms, label.data(), label.size());
+    std::memcpy(block + sizeof terms, given.label.data(), given.label.size());
   }
-  [[nodiscard]] static std::string_view label_in(const std::byte* block) noexcept {
+  [[nodiscard]] static GivenTerms read(const std::byte* block) noexcept {
     Terms terms;
     std::memcpy(&terms, block, sizeof terms);
-    return {reinterpret_cast<const char*>(block + sizeof terms), terms.label_size};
+    return {{reinterpret_cast<const char*>(block + sizeof terms), terms.label_size}, terms.progress};
   }
 };
 

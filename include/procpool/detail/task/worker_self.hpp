@@ -4,30 +4,24 @@
 /// @file
 /// What a worker process knows of itself; what this_worker and this_task read.
 
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <typeinfo>
 
 #include <procpool/detail/os/process_identity.hpp>
 #include <procpool/detail/result/slot.hpp>
+#include <procpool/detail/task/reported_progress.hpp>
 
 namespace procpool::detail {
-
-/// How far a task says it is; in the worker's row.
-struct ReportedProgress {
-  std::atomic<std::uint64_t> done{0};   // written by the task
-  std::atomic<std::uint64_t> total{0};  // written by the task
-};
 
 struct WorkerSelf {
   HomeProcess home;  // a process that a task forks is not the worker
   WorkerIndex index = no_worker;
   std::uint64_t seed = 0;
-  const Slot* slot = nullptr;  // of the task in hand
-  std::string_view label;      // of the task in hand
-  ReportedProgress* progress = nullptr;
-  void* state = nullptr;  // what the initializer made
+  const Slot* slot = nullptr;            // of the task in hand
+  std::string_view label;                // of the task in hand
+  ReportedProgress* progress = nullptr;  // of the task in hand; null: nobody asks
+  void* state = nullptr;                 // what the initializer made
   const std::type_info* state_type = &typeid(void);
 };
 
