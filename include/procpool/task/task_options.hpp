@@ -14,7 +14,7 @@ namespace procpool {
 
 /// For `pool.with({.label = "score", .priority = Priority::high})`.
 struct TaskOptions {
-  std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times
+  std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1
   std::size_t read_ahead = 0;            ///< items that imap may have in flight; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait
   std::string_view label = {};           ///< told in errors and in WorkerInfo; copied by with()
