@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <dlfcn.h>
+
 #include <array>
 #include <chrono>
 #include <complex>
@@ -292,6 +294,17 @@ TEST_CASE("from_snapshot reads memory as it was when the pool was made") {
   const auto look_up = from_snapshot([&table](int index) { return table[static_cast<std::size_t>(index)]; });
   CHECK(pool.submit(look_up, 5).get() == 1);
   CHECK(pool.map(look_up, std::vector{1, 2}) == std::vector{1, 1});
+}
+
+TEST_CASE("a function of a library that was loaded after the pool was made is a mistake that is named") {
+  ProcessPool pool{1};
+  const std::unique_ptr<void, int (*)(void*)> library(::dlopen("libthread_db.so.1", RTLD_LAZY | RTLD_LOCAL), ::dlclose);
+  REQUIRE(library != nullptr);
+  auto* const function = reinterpret_cast<int (*)()>(::dlsym(library.get(), "td_init"));
+  REQUIRE(function != nullptr);
+  CHECK_THROWS_AS(pool.submit(function), UsageError);
+  CHECK_THROWS_WITH(pool.submit(function), Catch::Matchers::ContainsSubstring("libthread_db"));
+  CHECK(ProcessPool(1).submit(function).get() == 0);
 }
 
 TEST_CASE("a null pointer to a function is a mistake that is named") {

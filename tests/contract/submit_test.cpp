@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdio>
 #include <functional>
+#include <iostream>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -233,6 +238,28 @@ TEST_CASE("a result is destroyed in the worker before its future is taken") {
     CHECK(alive->load() == 1);
   }
   CHECK(alive->load() == 0);
+}
+
+TEST_CASE("what a task printed is there when it has ended, and its worker's death does not take it back") {
+  std::fflush(stdout);
+  const int kept = ::dup(STDOUT_FILENO);
+  const int file = ::memfd_create("printed", MFD_CLOEXEC);
+  REQUIRE(::dup2(file, STDOUT_FILENO) == STDOUT_FILENO);
+  std::string printed(100, '\0');
+  {
+    ProcessPool pool{1};
+    pool.submit([] {
+          std::printf("one ");
+          std::cout << "two ";
+        })
+        .wait();
+    printed.resize(static_cast<std::size_t>(::pread(file, printed.data(), printed.size(), 0)));
+    pool.submit([] { ::raise(SIGKILL); }).wait();
+  }
+  ::dup2(kept, STDOUT_FILENO);
+  ::close(kept);
+  ::close(file);
+  CHECK(printed == "one two ");
 }
 
 TEST_CASE("a const pool and a pool with other terms take the same verbs") {
