@@ -37,8 +37,8 @@ class Dispatcher final : private Watcher {
   /// the caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
-  /// Calls `recurring->recur()` ten times a second on the dispatch thread until that says false. Whoever asks for it has
-  /// called after() before, so the thread does not end meanwhile.
+  /// Calls `recurring->recur()` ten times a second on the dispatch thread until that says false. Whoever asks for it
+  /// has called after() before, so the thread does not end meanwhile.
   void repeat(std::shared_ptr<Recurring> recurring);
 
   /// Runs what is waiting and what that will still bring, then ends the thread. On the dispatch thread itself (a
