@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -196,6 +197,49 @@ TEST_CASE("an initializer that ends its worker breaks the pool instead of respaw
     CHECK(support::kin_that_stays() == "");
     CHECK(*runs <= 12);
   }
+}
+
+namespace {
+
+/// Kills the next workers of a pool right after their fork, before anything of the user's runs in them, until it has done
+/// so `times` times: to be called in PoolOptions::preload.
+std::atomic<int>* early_kills_left = nullptr;
+void kill_workers_early() {
+  ::pthread_atfork(nullptr, nullptr, [] {
+    if (early_kills_left->fetch_sub(1) > 0) die(Way::kill);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("workers that somebody kills before they are ready do not break the pool") {
+  for (const bool has_initializer : {false, true}) {
+    const support::SharedCount left;
+    early_kills_left = left.get();
+    *left = 200;
+    const auto work = [](auto& pool) { CHECK(pool.submit(twice, 21).get() == 42); };
+    PoolOptions options{.workers = 2, .preload = kill_workers_early};
+    if (has_initializer) {
+      ProcessPool pool{options, [] { return 1; }};
+      work(pool);
+    } else {
+      ProcessPool pool{options};
+      work(pool);
+    }
+    CHECK(*left < 0);
+  }
+}
+
+TEST_CASE("a pool whose workers are all killed before they are ready breaks instead of forking for ever") {
+  const support::SharedCount left;
+  early_kills_left = left.get();
+  *left = 1'000'000;
+  ProcessPool pool{{.workers = 2, .preload = kill_workers_early}};
+  const Breakage breakage = breakage_of([&] { static_cast<void>(pool.submit(twice, 1).get()); });
+  CHECK(contains(breakage.what, "before they are ready"));
+  CHECK(contains(breakage.what, "signal 9"));
+  CHECK(support::kin_that_stays() == "");
+  CHECK(*left > 990'000);
 }
 
 TEST_CASE("an initializer that ends its worker now and then does not break the pool") {

@@ -23,8 +23,8 @@
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
+#include <procpool/detail/pool/unready_lives.hpp>
 #include <procpool/detail/pool/zygote_link.hpp>
-#include <procpool/error/worker_died.hpp>
 
 namespace procpool::detail {
 
@@ -74,9 +74,8 @@ class Supervisor {
 
  private:
   static constexpr int tick_milliseconds = 25;
-  static constexpr int lingering_ticks = 20;    // without work, before it sleeps
-  static constexpr int most_unready_lives = 5;  // in a row, beyond one per worker
-  static constexpr int most_failed_forks = 8;   // ticks without any worker
+  static constexpr int lingering_ticks = 20;   // without work, before it sleeps
+  static constexpr int most_failed_forks = 8;  // ticks without any worker
 
   void run();
   void sleep_or_tick();
@@ -88,7 +87,6 @@ class Supervisor {
   void look_at_rows();
   void want_life(std::size_t index);
   void decide_death(std::size_t index, Life life);
-  void judge_unready(const Row& row, int status);
   void judge_forks();
   void break_pool(const std::exception_ptr& reason);
 
@@ -107,7 +105,7 @@ class Supervisor {
   Repair repair_;
   std::vector<Life> buried_;  // by index: the last life whose death was decided
   Life next_life_ = 1;
-  int unready_lives_ = 0;
+  UnreadyLives unready_lives_;
   int ticks_without_work_ = 0;
   int ticks_without_workers_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
@@ -122,7 +120,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), samples_(layout.workers()), repair_(exchange, layout),
-      buried_(layout.workers(), 0) {
+      buried_(layout.workers(), 0), unready_lives_(layout.workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
   zygote_.ring();
@@ -275,26 +273,15 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   repair_.bury(index, life, status);
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
   buried_[index] = life;
-  if (was_ready) unready_lives_ = 0;
-  else judge_unready(row, status);
+  if (was_ready) {
+    unready_lives_.forget();
+  } else if (const std::exception_ptr reason = unready_lives_.judge(row, life, status)) {
+    break_pool(reason);
+  }
   // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
   if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !work_is_outstanding()) return;
   want_life(index);
   zygote_.ring();
-}
-
-/// Only lives that never became ready count: a map whose every item crashes is slow, not broken.
-inline void Supervisor::judge_unready(const Row& row, int status) {
-  if (WIFEXITED(status) && WEXITSTATUS(status) == initializer_failed_status) {
-    break_pool(broken_by_initializer(reported_failure(row)));
-  } else if (++unready_lives_ > most_unready_lives + static_cast<int>(layout_.workers())) {
-    DeathReport report;
-    report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    break_pool(std::make_exception_ptr(BrokenPool("the pool's workers end before they are ready, " +
-                                                  std::to_string(unready_lives_) +
-                                                  " in a row; the last one: " + death_message(report))));
-  }
 }
 
 /// The zygote retries a fork that fails. With no worker left and none to be had there is nothing to wait for.

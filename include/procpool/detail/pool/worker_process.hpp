@@ -109,7 +109,10 @@ inline void leave_stdin_to_the_parent() noexcept {
   worker_self = &self;
   std::shared_ptr<void> state;
   try {
-    if (program.make_state) state = program.make_state();
+    if (program.make_state) {
+      row.begun.store(life, std::memory_order_relaxed);  // relaxed: read after this death only
+      state = program.make_state();
+    }
   } catch (...) {
     report_failed_initializer(row);
   }
