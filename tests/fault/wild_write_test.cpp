@@ -166,6 +166,22 @@ TEST_CASE("a wild write to ring cells, or to a ring's head, hides no task for ev
   }
 }
 
+TEST_CASE("a worker that writes to what it may only read dies of it, and nothing else is lost") {
+  for (int part = 0; part < 3; ++part) {
+    INFO("part " << part);
+    Scene scene;
+    switch (part) {
+      case 0: *scene.targets = all_of(scene.core.layout().lives(0), 0xFF); break;
+      case 1: *scene.targets = {scene.exchange.ring_part(), PoolLayout::ring_bytes(64), 0}; break;
+      default: *scene.targets = {const_cast<std::byte*>(scene.exchange.arguments.region().begin()), 64, 0};
+    }
+    scene.gate->open();
+    CHECK_THROWS_AS(scene.writer.get(), procpool::WorkerDied);
+    for (int i = 0; i < 5; ++i) CHECK(scene.waiting[static_cast<std::size_t>(i)].get() == 2 * i);
+    CHECK(scene.text.get() == std::string(5000, 't'));
+  }
+}
+
 TEST_CASE("a wild write to a worker's row does not hide its task") {
   for (const int value : wild_values) {
     for (int part = 0; part < 5; ++part) {

@@ -140,8 +140,8 @@ template <class State>
   Exchange& exchange = core.exchange();
   const auto is_alive = [&](Life life) {
     for (std::size_t i = 0; i < core.workers(); ++i) {
-      const Row& row = core.layout().row(i);
-      if (row.born.load() == life && row.dead.load() != life) return true;
+      const LifeRegister& lives = core.layout().lives(i);
+      if (lives.born.load() == life && lives.dead.load() != life) return true;
     }
     return false;
   };

@@ -26,7 +26,7 @@ class PoolWithoutProcesses {
   explicit PoolWithoutProcesses(std::size_t workers, std::size_t queue_capacity = 1024)
       : exchange_(new procpool::detail::Exchange(
             std::size_t{64} << 20, workers, procpool::detail::PoolLayout::committed_bytes(workers),
-            procpool::detail::PoolLayout::ring_bytes(queue_capacity), std::chrono::microseconds(20))),
+            procpool::detail::PoolLayout::read_only_bytes(workers, queue_capacity), std::chrono::microseconds(20))),
         layout_(*exchange_, workers, queue_capacity) {}
   PoolWithoutProcesses(const PoolWithoutProcesses&) = delete;
   PoolWithoutProcesses& operator=(const PoolWithoutProcesses&) = delete;

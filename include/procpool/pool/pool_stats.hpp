@@ -45,10 +45,11 @@ namespace detail {
     const Row& row = core.layout().row(index);
     WorkerInfo& info = workers[index];
     info.index = index;
+    const LifeRegister& lives = core.layout().lives(index);
     // (1) acquire-load, pairs with (5) of zygote.hpp: the pid belongs to it.
-    const Life born = row.born.load(std::memory_order_acquire);
-    if (born != row.dead.load(std::memory_order_relaxed)) {  // relaxed: only compared
-      info.pid = row.pid.load(std::memory_order_relaxed);    // relaxed: published with `born`
+    const Life born = lives.born.load(std::memory_order_acquire);
+    if (born != lives.dead.load(std::memory_order_relaxed)) {  // relaxed: only compared
+      info.pid = lives.pid.load(std::memory_order_relaxed);    // relaxed: published with `born`
     }
     info.tasks_done = row.tasks_done.load(std::memory_order_relaxed);  // relaxed: a statistic
     // (2) acquire-load, pairs with (3) of worker.hpp: the label read next is of this task, or of a neighbour of it.

@@ -37,6 +37,11 @@ class SharedMapping {
   /// Makes pages usable before anyone touches them: a refusal here is `false`, a refusal at a touch would be SIGBUS.
   [[nodiscard]] bool commit(const std::byte* from, std::size_t bytes) const noexcept;
 
+  /// From now on a write to this part by this process, and by those that it forks, is a SIGSEGV. It begins with a page.
+  void make_read_only(const std::byte* from, std::size_t bytes) const noexcept {
+    ::mprotect(begin() + (from - begin()), bytes, PROT_READ);  // A refusal costs this guard only.
+  }
+
   /// Keeps later forks of this process from holding the memory alive.
   void exclude_from_forks() const noexcept { ::madvise(region_.get_address(), region_.get_size(), MADV_DONTFORK); }
 

@@ -7,6 +7,7 @@
 /// Shared by  the worker, which writes to its row before it ends, and the supervisor, which reads that after its death.
 /// Crash      a worker that dies before it has written leaves no exception; its status says nothing of an initializer.
 
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -36,13 +37,12 @@ inline constexpr int initializer_failed_status = 113;
   ::_exit(initializer_failed_status);
 }
 
-/// What the worker of this row, which is dead, has left; null if it could not be sent.
-[[nodiscard]] inline std::exception_ptr reported_failure(const Row& row) {
+/// What the worker `pid` of this row, which is dead, has left; null if it could not be sent.
+[[nodiscard]] inline std::exception_ptr reported_failure(const Row& row, ::pid_t pid) {
   // (2) acquire-load, pairs with (1): the bytes of the failure.
   const std::size_t size = row.failure_size.load(std::memory_order_acquire);
   if (size == 0 || size > Row::failure_capacity) return nullptr;
-  // relaxed: the life is over
-  return decode_exception({row.failure, size}, row.pid.load(std::memory_order_relaxed), "initializer");
+  return decode_exception({row.failure, size}, pid, "initializer");
 }
 
 /// "The initializer failed", with the error that it threw nested inside (std::rethrow_if_nested).

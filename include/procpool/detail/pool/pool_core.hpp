@@ -87,7 +87,6 @@ class PoolCore {
   PoolLayout layout_;
   LoadedModules modules_;
   WorkerProgram program_;
-  std::size_t committed_cells_[ring_count] = {};
   RegisteredDescriptor registered_memory_;
   ZygoteLink zygote_;
   std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
@@ -102,7 +101,7 @@ class PoolCore {
 
 inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
     : exchange_(new Exchange(options.shared_memory, options.workers, PoolLayout::committed_bytes(options.workers),
-                             PoolLayout::ring_bytes(options.queue_capacity), options.spin)),
+                             PoolLayout::read_only_bytes(options.workers, options.queue_capacity), options.spin)),
       layout_(*exchange_, options.workers, options.queue_capacity), program_(std::move(program)),
       registered_memory_(exchange_->mapping.descriptor()), zygote_(*exchange_, layout_, program_),
       supervisor_(*exchange_, layout_, zygote_, [this](const std::exception_ptr& reason) {

@@ -63,12 +63,18 @@ class PoolLayout {
   static std::size_t ring_bytes(std::size_t queue_capacity) noexcept {
     return (requeue_cells() + 3 * Ring::cells_for(queue_capacity)) * sizeof(Ring::Word);
   }
+  /// The cells of the rings, and behind them the registers of lives.
+  static std::size_t read_only_bytes(std::size_t workers, std::size_t queue_capacity) noexcept {
+    return (ring_bytes(queue_capacity) + 63) / 64 * 64 + workers * sizeof(LifeRegister);
+  }
 
-  PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept;
+  /// Throws SharedMemoryExhausted.
+  PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity);
 
   [[nodiscard]] RingAndSpace& ring(RingName name) noexcept { return rings_[static_cast<std::size_t>(name)]; }
   [[nodiscard]] std::array<RingAndSpace, ring_count>& rings() noexcept { return rings_; }
   [[nodiscard]] Row& row(std::size_t worker) const noexcept { return rows_[worker]; }
+  [[nodiscard]] LifeRegister& lives(std::size_t worker) const noexcept { return lives_[worker]; }
   [[nodiscard]] PoolWords& words() const noexcept { return *words_; }
   [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
 
@@ -104,16 +110,25 @@ class PoolLayout {
   PoolWords* words_;
   std::array<RingAndSpace, ring_count> rings_;
   Row* rows_;
+  LifeRegister* lives_;
 };
 
-inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity) noexcept
+inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t queue_capacity)
     : presence(exchange.pool_part(), workers), workers_(workers),
       words_(::new(exchange.pool_part() + Presence::bytes_for(workers)) PoolWords),
       rings_{make_ring(exchange, 0, queue_capacity), make_ring(exchange, 1, queue_capacity),
              make_ring(exchange, 2, queue_capacity), make_ring(exchange, 3, queue_capacity)},
-      rows_(reinterpret_cast<Row*>(reinterpret_cast<std::byte*>(words_ + 1) + ring_count * sizeof(RingWords))) {
+      rows_(reinterpret_cast<Row*>(reinterpret_cast<std::byte*>(words_ + 1) + ring_count * sizeof(RingWords))),
+      lives_(reinterpret_cast<LifeRegister*>(exchange.ring_part() + read_only_bytes(0, queue_capacity))) {
   static_assert(ring_count == 4);
-  for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rows_[i])) Row;
+  if (!exchange.mapping.commit(exchange.ring_part(), read_only_bytes(workers, queue_capacity))) {
+    throw SharedMemoryExhausted(
+        "the system has no memory for the rings of a pool; set PoolOptions::queue_capacity to less");
+  }
+  for (std::size_t i = 0; i < workers; ++i) {
+    ::new (static_cast<void*>(&rows_[i])) Row;
+    ::new (static_cast<void*>(&lives_[i])) LifeRegister;
+  }
 }
 
 static_assert(sizeof(RingWords) % 64 == 0 && sizeof(Row) % 64 == 0, "they follow each other without padding");

@@ -36,11 +36,17 @@ class Repair {
   void requeue_waiting();
 
   /// Looks at the next `most` slots: a task that no ring, mailbox or row leads to, because a wild write has ruined
-  /// those or its own word, is queued again if it waited, and fails if not.
-  void look_for_strays(std::size_t most);
+  /// those or its own word, is queued again if it surely waited, and fails if it may have run. True if every other task
+  /// that it saw has ended, but for those of the user's own process.
+  bool look_for_strays(std::size_t most);
 
   /// As Exchange::break_all().
   void break_all(const std::exception_ptr& reason);
+
+  /// True if the word says that worker `index` has the task in hand.
+  [[nodiscard]] static bool belongs_to(std::size_t index, StateWord word) noexcept {
+    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
+  }
 
   /// Held while a task is on its way from a dead worker's row to a ring.
   [[nodiscard]] std::unique_lock<std::mutex> try_lock() { return std::unique_lock(mutex_, std::try_to_lock); }
@@ -64,11 +70,8 @@ class Repair {
 
   [[nodiscard]] bool is_stray(Handle handle, StateWord word);
   [[nodiscard]] bool is_queued_nowhere(Handle handle, StateWord word);
+  [[nodiscard]] bool has_waited(Handle handle, StateWord word);
   [[nodiscard]] bool is_run_by_nobody(Handle handle, StateWord word) const;
-
-  static bool belongs_to(std::size_t index, StateWord word) noexcept {
-    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
-  }
 
   Exchange& exchange_;
   PoolLayout& layout_;
@@ -116,7 +119,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     return true;
   }
   DeathReport report;
-  report.pid = layout_.row(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
+  report.pid = layout_.lives(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
   report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   if (note != nullptr) report.label = note->label;
@@ -160,6 +163,7 @@ inline void Repair::post_again(std::size_t index, Handle handle, StateWord word)
   layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_relaxed);
   StateWord seen = slot.load();
   while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
+    if (seen.is_final()) return;  // A wild write had ruined it, and who waited for it has given it up.
   }
 }
 
@@ -245,22 +249,31 @@ inline void Repair::break_all(const std::exception_ptr& reason) {
   exchange_.break_all(reason);
 }
 
-inline void Repair::look_for_strays(std::size_t most) {
+inline bool Repair::look_for_strays(std::size_t most) {
   const std::lock_guard lock(mutex_);
-  if (exchange_.reason_of_break()) return;
+  if (exchange_.reason_of_break()) return true;
   const std::size_t used = exchange_.slots.was_used();
+  bool all_ended = true;
   for (std::size_t left = std::min(most, used); left > 0; --left) {
     if (next_stray_ >= used) next_stray_ = 0;
     const auto handle = static_cast<Handle>(next_stray_++);
-    const StateWord word = exchange_.slots[handle].load();
-    if (!is_stray(handle, word) || exchange_.slots[handle].load().bits() != word.bits()) continue;
-    const bool waited_in_ring = word.phase() == Phase::queued && (word.ticket() & posted_bit) == 0;
-    if (waited_in_ring) requeue(handle, word);
-    else lose(handle, word);
+    Slot& slot = exchange_.slots[handle];
+    StateWord word = slot.load();
+    if (!is_stray(handle, word) || slot.load().bits() != word.bits()) {
+      all_ended &= word.is_final() || exchange_.slots.is_local(handle) || !exchange_.slots.was_in_use(handle);
+      continue;
+    }
+    if (has_waited(handle, word)) {
+      requeue(handle, word);
+    } else if (const StateWord seen = word; slot.transition(word, seen.with_phase(Phase::lost))) {
+      exchange_.announce_end(handle, seen);
+    }
   }
+  return all_ended;
 }
 
 inline bool Repair::is_stray(Handle handle, StateWord word) {
+  if (exchange_.slots.is_local(handle)) return exchange_.slots.has_ended_locally(handle) && !word.is_final();
   if (word.phase() == Phase::queued) return is_queued_nowhere(handle, word);
   if (word.phase() == Phase::claimed || word.phase() == Phase::running) return is_run_by_nobody(handle, word);
   return word.phase() > Phase::lost && exchange_.slots.was_in_use(handle);
@@ -286,10 +299,18 @@ inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
   return exchange_.slots.was_in_use(handle) && exchange_.slots[handle].load().bits() == word.bits() && !is_led_to();
 }
 
+/// True of a stray that waited: only the head of its ring was ruined. If its own word was, then it says something that
+/// was never queued, or has kept the owner of a task that runs.
+inline bool Repair::has_waited(Handle handle, StateWord word) {
+  if (word.phase() != Phase::queued || word.owner() != no_worker) return false;
+  return std::any_of(layout_.rings().begin(), layout_.rings().end(),
+                     [&](const RingAndSpace& ring) { return ring.ring.holds(Cell(word.ticket(), handle)); });
+}
+
 /// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the
 /// same: then it has said neither that it looks for work nor that it sleeps, and has nothing else in hand.
 inline bool Repair::is_run_by_nobody(Handle handle, StateWord word) const {
-  if (word.is_local() || !exchange_.slots.was_in_use(handle)) return false;
+  if (!exchange_.slots.was_in_use(handle)) return false;
   if (word.owner() == no_worker) return std::find(waiting_.begin(), waiting_.end(), handle) == waiting_.end();
   if (word.owner() >= layout_.workers()) return true;
   // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names

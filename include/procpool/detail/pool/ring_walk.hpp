@@ -12,8 +12,8 @@ namespace procpool::detail {
 /// True if a task waits in the ring. Any thread of the publisher's process may walk at any time; a published cell whose
 /// slot is not queued with its ticket is dead for ever, and so is one that a wild write has changed.
 [[nodiscard]] inline bool walk_to_live_head(Ring& ring, const SlotTable& slots) noexcept {
-  static_cast<void>(ring.mend_head());
   for (;;) {
+    static_cast<void>(ring.mend_head());  // each time: from a ruined one the way could be endless
     const std::uint64_t position = ring.head();
     if (!ring.was_published(position)) return false;
     const std::optional<Cell> cell = ring.peek(position);

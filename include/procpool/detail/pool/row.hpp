@@ -4,7 +4,7 @@
 /// @file
 /// What the user's process, the zygote and a worker tell each other about that worker.
 ///
-/// Shared by  all; one row per worker, kept over its lives. Who writes what is said at each member.
+/// Shared by  all; one row and one register of lives per worker. Who writes what is said at each member.
 /// Crash      the row outlives the worker and says what it had in hand; it is repaired before the next life begins.
 
 #include <array>
@@ -68,19 +68,22 @@ struct alignas(64) Row {
   alignas(64) std::atomic<std::uint64_t> mailbox{0};  // a cell for this worker alone; the worker sets it to 0
   EventCount wake;                                    // the worker sleeps on it; anyone rings
 
+  // Written by a worker whose initializer threw, before it exits; read by the supervisor after its death.
+  std::atomic<std::uint32_t> failure_size{0};
+  std::byte failure[failure_capacity];  // an encoded exception
+};
+
+/// The lives of one worker. It lies where workers cannot write, so what it says of births and deaths is true.
+struct alignas(64) LifeRegister {
   // Written by the supervisor; read by the zygote.
-  alignas(64) std::atomic<Life> wanted{0};  // the life that should be; above `born`: to be forked
+  std::atomic<Life> wanted{0};  // the life that should be; above `born`: to be forked
 
   // Written by the zygote; read by the supervisor.
   std::atomic<Life> born{0};                // the life that was forked last
   std::atomic<std::int32_t> pid{0};         // of that life
-  std::atomic<Life> dead{0};                // the life that was reaped last; the next two belong to it
+  std::atomic<Life> dead{0};                // the life that was reaped last; its status follows
   std::atomic<std::int32_t> status{0};      // of waitpid(2)
   std::atomic<std::int32_t> fork_error{0};  // errno of the last attempt to fork; 0: it succeeded
-
-  // Written by a worker whose initializer threw, before it exits; read by the supervisor after its death.
-  std::atomic<std::uint32_t> failure_size{0};
-  std::byte failure[failure_capacity];  // an encoded exception
 };
 
 }  // namespace procpool::detail

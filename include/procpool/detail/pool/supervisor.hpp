@@ -4,7 +4,7 @@
 /// @file
 /// The thread of the user's process that decides what a death means, and keeps waiting tasks moving.
 ///
-/// Shared by  it writes rows' `wanted`, and the slots of dead workers, which nobody else may touch.
+/// Shared by  it writes the lives that it wants, and the slots of dead workers, which nobody else may touch.
 /// Progress   it never waits for ring space, nor for a lock that a waiter holds, and never runs code of the user's.
 /// Crash      it dies with the user's process only.
 
@@ -82,6 +82,7 @@ class Supervisor {
   [[nodiscard]] bool listen(int timeout);
   [[nodiscard]] bool work_is_outstanding();
   void tick();
+  void insist_on_end();
   void sample_rows();
 
   void look_at_rows();
@@ -147,17 +148,21 @@ inline void Supervisor::run() {
 /// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever
 /// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
-  if (work_is_outstanding()) ticks_without_work_ = 0;
+  // relaxed: a hint; the socket tells of the end.
+  if (work_is_outstanding() || is_end_expected_.load(std::memory_order_relaxed)) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
     is_zygote_gone_ = listen(tick_milliseconds);
     return;
   }
-  repair_.look_for_strays(SIZE_MAX);
+  // A task that has not ended, though none waits and no row names one: some wild write has hidden it. Workers that look
+  // once more and find nothing show who does not run it.
+  const bool all_ended = repair_.look_for_strays(SIZE_MAX);
+  if (!all_ended) layout_.wake_all();
   {
     const std::lock_guard lock(exchange_.submit_mutex);
     is_asleep_.store(true, std::memory_order_relaxed);  // relaxed: the lock orders it
   }
-  is_zygote_gone_ = listen(work_is_outstanding() ? tick_milliseconds : -1);
+  is_zygote_gone_ = listen(!all_ended || work_is_outstanding() ? tick_milliseconds : -1);
   is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
   ticks_without_work_ = 0;
 }
@@ -224,16 +229,33 @@ inline void Supervisor::tick() {
     tasks_wait |= layout_.row(i).mailbox.load(std::memory_order_relaxed) != 0;
     // (9) acquire-load, pairs with (3) of worker.hpp: the slot that the row names is constructed and was filled.
     const Cell cell(layout_.row(i).current.load(std::memory_order_acquire));
-    if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) continue;
-    const StateWord word = exchange_.slots[cell.handle()].load();
+    if (cell.bits == 0) continue;
+    const bool is_slot = exchange_.slots.contains(cell.handle());
+    const StateWord word = is_slot ? exchange_.slots[cell.handle()].load() : StateWord(0);
     if (word.is_final() && word.is_watched()) exchange_.hub.deliver(cell.handle());
+    // A wild write may have put it there while the worker slept; awake, the worker sets it right.
+    if (!Repair::belongs_to(i, word) || layout_.presence.was_idle(static_cast<WorkerIndex>(i))) {
+      layout_.row(i).wake.ring_all();
+    }
   }
   // Somebody who sleeps while tasks wait was missed; and one who should have been rung may count as a looker.
   if (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers())) layout_.wake_all();
   heads_ = heads;
+  // relaxed: as in sleep_or_tick()
+  if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();
   sample_rows();
   repair_.requeue_waiting();
   repair_.look_for_strays(1024);
+}
+
+/// Some wild write may have undone what ends the pool's processes, or a wake-up.
+inline void Supervisor::insist_on_end() {
+  layout_.words().is_stopping.store(1, std::memory_order_relaxed);  // relaxed: set before; nothing new is told by it
+  if (exchange_.reason_of_break()) {
+    layout_.words().is_killed.store(1, std::memory_order_relaxed);  // relaxed: as above
+  }
+  layout_.wake_all();
+  zygote_.ring();
 }
 
 inline void Supervisor::sample_rows() {
@@ -247,10 +269,10 @@ inline void Supervisor::sample_rows() {
 
 inline void Supervisor::look_at_rows() {
   for (std::size_t index = 0; index < layout_.workers() && !exchange_.reason_of_break(); ++index) {
-    Row& row = layout_.row(index);
+    const LifeRegister& lives = layout_.lives(index);
     // (8) acquire-load, pairs with (7) of zygote.hpp, (1) of outbox_writer.hpp, (2) of outbox_writer.hpp: the status
     // belongs to this life, and what the dead wrote is there, in the order in which they wrote it.
-    const Life dead = row.dead.load(std::memory_order_acquire);
+    const Life dead = lives.dead.load(std::memory_order_acquire);
     if (dead != buried_[index]) decide_death(index, dead);
   }
   if (!exchange_.reason_of_break()) judge_forks();
@@ -258,12 +280,14 @@ inline void Supervisor::look_at_rows() {
 
 inline void Supervisor::want_life(std::size_t index) {
   // (2) release-store, pairs with (1) of zygote.hpp: the row was repaired.
-  layout_.row(index).wanted.store(next_life_++, std::memory_order_release);
+  layout_.lives(index).wanted.store(next_life_++, std::memory_order_release);
 }
 
 inline void Supervisor::decide_death(std::size_t index, Life life) {
-  Row& row = layout_.row(index);
-  const int status = row.status.load(std::memory_order_relaxed);  // relaxed: published with `dead`
+  const Row& row = layout_.row(index);
+  const LifeRegister& lives = layout_.lives(index);
+  const int status = lives.status.load(std::memory_order_relaxed);  // relaxed: published with `dead`
+  const ::pid_t pid = lives.pid.load(std::memory_order_relaxed);    // relaxed: published with `born`
   const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
   const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
@@ -275,7 +299,7 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   buried_[index] = life;
   if (was_ready) {
     unready_lives_.forget();
-  } else if (const std::exception_ptr reason = unready_lives_.judge(row, life, status)) {
+  } else if (const std::exception_ptr reason = unready_lives_.judge(row, life, pid, status)) {
     break_pool(reason);
   }
   // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
@@ -288,16 +312,16 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
 inline void Supervisor::judge_forks() {
   int error = 0;
   for (std::size_t index = 0; index < layout_.workers(); ++index) {
-    const Row& row = layout_.row(index);
+    const LifeRegister& lives = layout_.lives(index);
     // (6) acquire-load, pairs with (5) of zygote.hpp, (7) of zygote.hpp: the error, looked at below, is no older than
     // the birth, which has cleared it.
-    const bool is_alive = row.born.load(std::memory_order_acquire) != row.dead.load(std::memory_order_acquire);
+    const bool is_alive = lives.born.load(std::memory_order_acquire) != lives.dead.load(std::memory_order_acquire);
     if (is_alive) {
       ticks_without_workers_ = 0;
       return;
     }
     // (4) acquire-load, pairs with (3) of zygote.hpp: the births and deaths before the refusal.
-    if (const int last = row.fork_error.load(std::memory_order_acquire); last != 0) error = last;
+    if (const int last = lives.fork_error.load(std::memory_order_acquire); last != 0) error = last;
   }
   if (error == 0 || ++ticks_without_workers_ < most_failed_forks) return;
   break_pool(std::make_exception_ptr(BrokenPool("no worker of the pool is left and the system refuses to make one: " +

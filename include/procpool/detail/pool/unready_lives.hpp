@@ -3,8 +3,6 @@
 
 /// @file
 /// Judges workers that end before they are ready: whether any ever will be.
-///
-/// Shared by  nobody; it is the supervisor's own.
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -31,7 +29,7 @@ class UnreadyLives {
   void forget() noexcept { failures_ = early_kills_ = 0; }
 
   /// Why the pool is broken, now that `life` has ended before it was ready; null if others may do better.
-  [[nodiscard]] std::exception_ptr judge(const Row& row, Life life, int status);
+  [[nodiscard]] std::exception_ptr judge(const Row& row, Life life, ::pid_t pid, int status);
 
  private:
   static constexpr int most_early_kills = 1000;
@@ -41,11 +39,11 @@ class UnreadyLives {
   int early_kills_ = 0;  // since a life was ready; not among the failures
 };
 
-inline std::exception_ptr UnreadyLives::judge(const Row& row, Life life, int status) {
+inline std::exception_ptr UnreadyLives::judge(const Row& row, Life life, ::pid_t pid, int status) {
   DeathReport report;
   report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (report.exit_status == initializer_failed_status) return broken_by_initializer(reported_failure(row));
+  if (report.exit_status == initializer_failed_status) return broken_by_initializer(reported_failure(row, pid));
   const bool has_begun = row.begun.load(std::memory_order_relaxed) == life;  // relaxed: as above
   ++(report.signal == SIGKILL && !has_begun ? early_kills_ : failures_);
   if (failures_ <= most_failures_ && early_kills_ <= most_early_kills) return nullptr;

@@ -100,6 +100,7 @@ inline void leave_stdin_to_the_parent() noexcept {
   if (program.library_threads > 0) cap_library_threads(program.library_threads);
   if (program.pin) pin_to_cpu(index);
   apply_limits(program.limits);
+  exchange.guard_what_workers_read();
   unblock_all_signals();
 
   Row& row = layout.row(index);

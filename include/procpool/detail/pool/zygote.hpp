@@ -5,8 +5,8 @@
 /// The process that forks and reaps every worker: single-threaded, so that no worker is forked from a process with
 /// threads.
 ///
-/// Shared by  it reads the supervisor's wishes in the rows and writes births and deaths there; the socket is only a
-///            bell, so a thousand deaths need no more room than one.
+/// Shared by  it reads the supervisor's wishes in the registers of lives and writes births and deaths there; the socket
+///            is only a bell, so a thousand deaths need no more room than one.
 /// Crash      its end closes the socket: the supervisor sees that at once and breaks the pool; the workers get SIGKILL
 ///            from the kernel. It leaves, killing its workers, when the user's process ends (pidfd) or execs (end of
 ///            stream).
@@ -112,11 +112,11 @@ inline void Zygote::wait_for_news() {
 inline void Zygote::fork_wanted() {
   bool all = true;
   for (std::size_t index = 0; index < pids_.size(); ++index) {
-    Row& row = layout_.row(index);
+    LifeRegister& lives = layout_.lives(index);
     // (1) acquire-load, pairs with (2) of supervisor.hpp: the row was repaired before the next life was wanted.
-    const Life wanted = row.wanted.load(std::memory_order_acquire);
+    const Life wanted = lives.wanted.load(std::memory_order_acquire);
     // relaxed: this process alone writes `born`.
-    if (pids_[index] == 0 && wanted > row.born.load(std::memory_order_relaxed)) all &= fork_worker(index, wanted);
+    if (pids_[index] == 0 && wanted > lives.born.load(std::memory_order_relaxed)) all &= fork_worker(index, wanted);
   }
   failed_forks_ = all ? 0 : failed_forks_ + 1;
 }
@@ -131,16 +131,16 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
     child_signals_.reset();
     be_worker(exchange_, layout_, program_, static_cast<WorkerIndex>(index), life, self);
   }
-  Row& row = layout_.row(index);
+  LifeRegister& lives = layout_.lives(index);
   if (pid < 0) {
     // (3) release-store, pairs with (4) of supervisor.hpp: the births and deaths before it.
-    row.fork_error.store(errno, std::memory_order_release);
+    lives.fork_error.store(errno, std::memory_order_release);
   } else {
     pids_[index] = pid;
-    row.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
-    row.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
+    lives.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
+    lives.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
     // (5) release-store, pairs with (6) of supervisor.hpp, (1) of pool_stats.hpp: the pid belongs to this life.
-    row.born.store(life, std::memory_order_release);
+    lives.born.store(life, std::memory_order_release);
   }
   ring();
   return pid > 0;
@@ -159,10 +159,11 @@ inline void Zygote::reap() {
 
 inline void Zygote::record_death(std::size_t index, int status) noexcept {
   pids_[index] = 0;
-  Row& row = layout_.row(index);
-  row.status.store(status, std::memory_order_relaxed);  // relaxed: published by the next store
+  LifeRegister& lives = layout_.lives(index);
+  lives.status.store(status, std::memory_order_relaxed);         // relaxed: published by the next store
+  const Life life = lives.born.load(std::memory_order_relaxed);  // relaxed: written here alone
   // (7) release-store, pairs with (6) of supervisor.hpp, (8) of supervisor.hpp: the status belongs to this life.
-  row.dead.store(row.born.load(std::memory_order_relaxed), std::memory_order_release);  // relaxed: written here alone
+  lives.dead.store(life, std::memory_order_release);
   ring();
 }
 

@@ -20,7 +20,7 @@ struct MemoryPlan {
   static constexpr std::size_t most_slots = std::size_t{1} << handle_bits;
 
   std::size_t fixed;      // committed at once: signals, completion rings, the outbox's table, and the pool's own part
-  std::size_t rings;      // committed as they are used
+  std::size_t rings;      // of the pool itself: what workers only read
   std::size_t slots;      // committed as slots are used
   std::size_t arguments;  // blocks of the parent that workers only read
   std::size_t data;       // blocks of the parent that workers write to

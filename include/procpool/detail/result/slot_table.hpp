@@ -53,9 +53,9 @@ class SlotTable {
 
   /// What this process alone knows of the task in the slot; null if nothing, or if the slot is free.
   [[nodiscard]] TaskNote* note(Handle handle) const noexcept {
-    // (5) acquire-load, pairs with (6), (7): the note is constructed.
+    // (5) acquire-load, pairs with (6), (7), (8): the note is constructed.
     const std::uintptr_t word = private_[handle].load(std::memory_order_acquire);
-    return is_link(word) ? nullptr : std::bit_cast<TaskNote*>(word);
+    return is_link(word) ? nullptr : std::bit_cast<TaskNote*>(word & ~local_bits);
   }
 
   /// True if the slot was allocated and not yet released, at some moment during the call. Unlike the slot's state, no
@@ -71,9 +71,33 @@ class SlotTable {
     private_[handle].store(std::bit_cast<std::uintptr_t>(note.release()), std::memory_order_release);
   }
 
+  // A task that runs in this process. No worker's wild write can change what is said of it here.
+
+  /// As set_note(), of such a task.
+  void set_local_note(Handle handle, std::unique_ptr<TaskNote> note) noexcept {
+    const std::uintptr_t address = std::bit_cast<std::uintptr_t>(note.release());
+    // (8) release-store, pairs with (5): as (6).
+    private_[handle].store(address | local_bit, std::memory_order_release);
+  }
+  [[nodiscard]] bool is_local(Handle handle) const noexcept {
+    return has_bit(private_[handle].load(std::memory_order_relaxed), local_bit);  // relaxed: constant while in use
+  }
+
+  /// Whoever ends it, and the last owner of its future: the second of the two, who is told so by true, frees the slot.
+  [[nodiscard]] bool leave_local(Handle handle, bool has_ended) noexcept {
+    // (9) acq_rel-rmw, pairs with (9), (10): what the first has written is visible to the second.
+    const std::uintptr_t before =
+        private_[handle].fetch_or(has_ended ? left_bit | ended_bit : left_bit, std::memory_order_acq_rel);
+    return (before & left_bit) != 0;
+  }
+  [[nodiscard]] bool has_ended_locally(Handle handle) const noexcept {
+    // (10) acquire-load, pairs with (9): the last change of the slot's state is visible.
+    return has_bit(private_[handle].load(std::memory_order_acquire), ended_bit);
+  }
+
  private:
-  // Of a slot in use: the address of its note, or 0. Of a free one: a link to the slot behind it in whichever list it
-  // is in. Links are odd, addresses are not.
+  // Of a slot in use: the address of its note, or 0, with the bits of a local task. Of a free one: a link to the slot
+  // behind it in whichever list it is in. Links are odd, addresses are not.
   using Private = std::atomic<std::uintptr_t>;
 
   static constexpr std::uintptr_t none = ~std::uintptr_t{0};
@@ -84,7 +108,15 @@ class SlotTable {
   [[nodiscard]] static constexpr Handle target_of(std::uintptr_t link) noexcept {
     return static_cast<Handle>(link >> 1);
   }
-  static_assert(alignof(TaskNote) > 1);
+  static constexpr std::uintptr_t local_bit = 2;
+  static constexpr std::uintptr_t left_bit = 4;   // it has ended, or its future has gone
+  static constexpr std::uintptr_t ended_bit = 8;  // it has ended
+  static constexpr std::uintptr_t local_bits = local_bit | left_bit | ended_bit;
+  static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ > local_bits, "the address of a note ends in zeros");
+
+  [[nodiscard]] static constexpr bool has_bit(std::uintptr_t word, std::uintptr_t bit) noexcept {
+    return !is_link(word) && (word & bit) != 0;
+  }
 
   Region region_;
   Slot* slots_;
@@ -129,7 +161,7 @@ inline TaskNote& SlotTable::make_note(Handle handle) {
                                                std::memory_order_acq_rel, std::memory_order_acquire)) {
     return *fresh.release();
   }
-  return *std::bit_cast<TaskNote*>(first);
+  return *std::bit_cast<TaskNote*>(first & ~local_bits);
 }
 
 inline void SlotTable::release(Handle handle) noexcept {

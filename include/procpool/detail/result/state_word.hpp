@@ -19,7 +19,7 @@
 ///
 /// Every transition after Queued is a compare-and-swap of the whole word, so that a flag set at the same time is never
 /// overwritten. A task that runs in the user's own process (the continuation of a future) is Running without an owner;
-/// if its future is dropped before it ends, the flag `abandoned` leaves the slot to the thread that ends it.
+/// if its future is dropped before it ends, the thread that ends it frees the slot.
 
 #include <cstdint>
 
@@ -55,10 +55,6 @@ class StateWord {
   /// Whoever ends the task reports it to the completion ring.
   [[nodiscard]] constexpr bool is_watched() const noexcept { return (bits_ & notify_bit) != 0; }
   [[nodiscard]] constexpr bool is_asked_to_stop() const noexcept { return (bits_ & stop_bit) != 0; }
-  /// Nobody waits for this task of the user's own process: whoever ends it frees its slot.
-  [[nodiscard]] constexpr bool is_abandoned() const noexcept { return (bits_ & abandoned_bit) != 0; }
-  /// A task of the user's own process that has not ended.
-  [[nodiscard]] constexpr bool is_local() const noexcept { return phase() == Phase::running && owner() == no_worker; }
   /// The task will not change any more, but for being taken.
   [[nodiscard]] constexpr bool is_final() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
 
@@ -85,14 +81,12 @@ class StateWord {
   [[nodiscard]] constexpr StateWord with_waiting() const noexcept { return StateWord(bits_ | waiting_bit); }
   [[nodiscard]] constexpr StateWord with_notify() const noexcept { return StateWord(bits_ | notify_bit); }
   [[nodiscard]] constexpr StateWord with_stop() const noexcept { return StateWord(bits_ | stop_bit); }
-  [[nodiscard]] constexpr StateWord with_abandoned() const noexcept { return StateWord(bits_ | abandoned_bit); }
 
  private:
   static constexpr std::uint64_t phase_mask = 0xF;
   static constexpr std::uint64_t waiting_bit = 1 << 4;
   static constexpr std::uint64_t notify_bit = 1 << 5;
   static constexpr std::uint64_t stop_bit = 1 << 6;
-  static constexpr std::uint64_t abandoned_bit = 1 << 7;
   static constexpr int owner_shift = 8;
   static constexpr int requeues_shift = 20;
   static constexpr std::uint64_t most_requeues = 0xF;

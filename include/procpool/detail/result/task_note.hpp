@@ -32,7 +32,7 @@ class Upstream {
   virtual bool cancel() = 0;
 };
 
-/// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a local result.
+/// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a run in this process.
 /// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
 struct TaskNote {
   SharedBlock arguments;                  // read by the workers
@@ -51,6 +51,7 @@ struct TaskNote {
   ContinuationQueue continuations;      // to run when it has ended; under the completion hub's lock
   std::exception_ptr loss;              // why the task is Lost; under the exchange's lock, as the next one
   std::shared_ptr<void> local_result;   // of a task that ran in this process
+  bool has_local_result = false;        // it may have been taken since; under the exchange's lock
   std::shared_ptr<Upstream> upstream;   // of a continuation; set before its future is given out
 };
 

@@ -9,8 +9,9 @@
 ///            tail.
 /// Progress   publish and peek are wait-free, pass is lock-free.
 /// Crash      a cell owns nothing: the slot it names says whether its task is still queued. A worker that dies between
-///            claiming a task and passing its cell leaves a dead cell, which anyone passes. A wild write to a cell or
-///            to the head hides tasks until the publisher's process has walked the ring (ring_walk.hpp).
+///            claiming a task and passing its cell leaves a dead cell, which anyone passes. Workers cannot write to
+///            cells; a wild write to the head hides tasks until the publisher's process has walked the ring
+///            (ring_walk.hpp).
 
 #include <atomic>
 #include <bit>
@@ -85,6 +86,11 @@ class Ring {
 
   // Any thread of the publisher's process.
 
+  /// True if `cell` was published and is not yet overwritten.
+  [[nodiscard]] bool holds(Cell cell) const noexcept {
+    return cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) == cell.bits;  // relaxed: only compared
+  }
+
   /// True if a worker that comes to `cell` will find it: the head is not beyond it, and it is as it was published.
   [[nodiscard]] bool leads_to(Cell cell) const noexcept;
 
@@ -146,20 +152,23 @@ class Ring {
 };
 
 inline bool Ring::leads_to(Cell cell) const noexcept {
-  // relaxed: only compared
-  if (cells_[cell.ticket() & mask_].load(std::memory_order_relaxed) != cell.bits) return false;
-  const std::uint64_t from = head_.load(std::memory_order_relaxed);  // relaxed: as above
+  if (!holds(cell)) return false;
+  const std::uint64_t from = head_.load(std::memory_order_relaxed);  // relaxed: a hint
   return cell.distance_from(from) >= 0 && was_published(from + static_cast<std::uint64_t>(cell.distance_from(from)));
 }
 
 inline bool Ring::mend_head() noexcept {
   const auto lap = static_cast<std::int64_t>(mask_ + 1);
   std::uint64_t now = head();
-  const std::uint64_t tail = next_position();
-  const auto ahead = static_cast<std::int64_t>(tail - now);
-  if (ahead >= -1 && ahead <= lap) return false;  // -1: a worker has passed a cell that is just being published.
-  // relaxed: whatever follows from the head is checked against the cells and the slots. It fails if the head has moved.
-  return head_.compare_exchange_strong(now, tail - static_cast<std::uint64_t>(lap), std::memory_order_relaxed);
+  for (;;) {  // A worker may go on from the ruined head at the same time.
+    const std::uint64_t tail = next_position();
+    const auto ahead = static_cast<std::int64_t>(tail - now);
+    if (ahead >= -1 && ahead <= lap) return false;  // -1: a worker has passed a cell that is just being published.
+    // relaxed: whatever follows from the head is checked against the cells and the slots.
+    if (head_.compare_exchange_strong(now, tail - static_cast<std::uint64_t>(lap), std::memory_order_relaxed)) {
+      return true;
+    }
+  }
 }
 
 }  // namespace procpool::detail

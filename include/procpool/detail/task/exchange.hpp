@@ -36,7 +36,8 @@ namespace procpool::detail {
 /// Held by the pool, by each slot in use, and by the dispatch thread.
 class Exchange final : public Retained {
  public:
-  /// `own` committed bytes and `rings` reserved ones are for the pool itself: see pool_part(), ring_part().
+  /// `own` committed bytes and `rings` reserved ones, which workers only read, are for the pool itself: see
+  /// pool_part(), ring_part().
   Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings, std::chrono::nanoseconds spin);
 
   /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
@@ -56,7 +57,15 @@ class Exchange final : public Retained {
   /// The value of a task that ran in this process: kept until it is taken or its slot is given back.
   void keep_local(Handle handle, std::shared_ptr<void> value) {
     const std::lock_guard lock(mutex_);
-    slots.make_note(handle).local_result = std::move(value);
+    TaskNote& note = slots.make_note(handle);
+    note.local_result = std::move(value);
+    note.has_local_result = true;
+  }
+  /// True if there was one, taken or not.
+  [[nodiscard]] bool had_local(Handle handle) const {
+    const std::lock_guard lock(mutex_);
+    const TaskNote* note = slots.note(handle);
+    return note != nullptr && note->has_local_result;
   }
   /// Null if it was taken.
   [[nodiscard]] std::shared_ptr<void> local(Handle handle) const {
@@ -105,6 +114,12 @@ class Exchange final : public Retained {
   /// True if the result tells of a failure.
   [[nodiscard]] static bool is_failure(const ResultHeader& result) noexcept {
     return result.kind == ResultKind::exception || result.kind == ResultKind::outbox_exhausted;
+  }
+
+  /// A worker, before it runs anything of the user's: from now on it can only read what others alone may write.
+  void guard_what_workers_read() const noexcept {
+    mapping.make_read_only(ring_part(), plan_.rings);
+    mapping.make_read_only(arguments.region().begin(), arguments.region().size());
   }
 
   [[nodiscard]] std::byte* pool_part() const noexcept { return pool_part_; }
@@ -203,7 +218,8 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
   for (Handle handle = 0; handle < slots.was_used(); ++handle) {
     StateWord word = slots[handle].load();
     while (!word.is_final() && slots.was_in_use(handle)) {
-      if (word.is_local() || word.phase() == Phase::free) break;  // It runs in this process and will end; or it ended.
+      // It runs in this process and will end; or it ended.
+      if (slots.is_local(handle) || word.phase() == Phase::free) break;
       if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
       announce_end(handle, word);
       break;
@@ -252,6 +268,7 @@ inline void Exchange::discard(Handle handle) noexcept {
 }
 
 inline ResultHeader Exchange::read_result(Handle handle) noexcept {
+  if (slots.is_local(handle)) return {0, 0, ResultKind::local};
   Slot& slot = slots[handle];
   LockResult lock = slot.mutex.try_lock_reporting();
   // Only another reader in this process can hold it for a moment: the task is Done.

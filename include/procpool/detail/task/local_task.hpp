@@ -15,6 +15,7 @@ namespace procpool::detail {
 
 /// Begins a task of this process: Running, without an owner. Whoever begins it must end it once.
 [[nodiscard]] inline ResultHandle begin_local_task(Exchange& exchange) {
+  auto note = std::make_unique<TaskNote>();
   std::optional<Handle> handle;
   {
     const std::lock_guard lock(exchange.submit_mutex);
@@ -26,6 +27,7 @@ namespace procpool::detail {
         "PoolOptions::shared_memory");
   }
   exchange.retain();
+  exchange.slots.set_local_note(*handle, std::move(note));
   exchange.slots[*handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
   return ResultHandle(exchange, *handle);
 }
@@ -36,15 +38,18 @@ inline void end(Exchange& exchange, Handle handle, Phase phase) {
   StateWord word = slot.load();
   while (!slot.transition(word, word.with_phase(phase))) {
   }
-  if (word.is_abandoned()) exchange.discard(handle);
-  else exchange.announce_end(handle, word);
+  exchange.announce_end(handle, word);
+  if (!exchange.slots.leave_local(handle, true)) return;  // The owner of the future frees the slot.
+  // relaxed: its writer has left before
+  const bool was_read = exchange.slots.note(handle)->was_read.load(std::memory_order_relaxed);
+  if (was_read) exchange.free_slot(handle, exchange.read_result(handle));
+  else exchange.discard(handle);
 }
 }  // namespace local_task_detail
 
 /// Ends it with a value, kept in this process's private memory; null for void. `handle` names a slot that the caller
 /// knows to be in use: its future may be gone, but an unfinished task keeps its slot.
 inline void end_local_task(Exchange& exchange, Handle handle, std::shared_ptr<void> value) {
-  exchange.slots[handle].result = ResultHeader{0, 0, ResultKind::local};
   if (value) exchange.keep_local(handle, std::move(value));
   local_task_detail::end(exchange, handle, Phase::done);
 }

@@ -73,12 +73,14 @@ template <class T>
 T local_value_of(const ResultHandle& handle) {
   Exchange& exchange = handle.exchange();
   if constexpr (std::is_copy_constructible_v<T>) {
-    if (handle.is_shared()) {
-      const std::shared_ptr<void> value = exchange.local(handle.handle());
-      return *static_cast<const T*>(value.get());
-    }
+    const std::shared_ptr<void> shared = handle.is_shared() ? exchange.local(handle.handle()) : nullptr;
+    if (shared) return *static_cast<const T*>(shared.get());
   }
   const std::shared_ptr<void> value = exchange.take_local(handle.handle());
+  if (!value && !exchange.had_local(handle.handle())) {
+    throw SerializationError(
+        "the state of the continuation of a future is damaged; some worker's task wrote to memory that is not its own");
+  }
   if (!value) {
     throw UsageError(
         "the value of this future went to on_ready() or co_await before, and a value of this type cannot be "
@@ -95,7 +97,7 @@ T value_of(const ResultHandle& handle, const RawResult& result) {
       "the result of a task is not of the type that the task returns; some worker's task wrote to "
       "memory that is not its own";
   if (result.header.kind == ResultKind::local) {
-    if (handle.word().owner() != no_worker) throw SerializationError(damaged);
+    if (!handle.exchange().slots.is_local(handle.handle())) throw SerializationError(damaged);
     if constexpr (!std::is_void_v<T>) return local_value_of<T>(handle);
   } else if constexpr (std::is_void_v<T>) {
     if (result.header.kind != ResultKind::none) throw SerializationError(damaged);

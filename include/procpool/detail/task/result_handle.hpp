@@ -53,7 +53,7 @@ class ResultHandle {
   /// In a worker, at some moment during the call.
   [[nodiscard]] bool is_running() const noexcept {
     const StateWord seen = word();
-    return (seen.phase() == Phase::claimed || seen.phase() == Phase::running) && !seen.is_local();
+    return (seen.phase() == Phase::claimed || seen.phase() == Phase::running) && !exchange_->slots.is_local(handle_);
   }
 
   /// True once the task has ended; everything that it and its worker wrote before is visible then. False at the
@@ -131,8 +131,8 @@ inline bool ResultHandle::cancel() const {
     return true;
   }
   if (word.phase() == Phase::cancelled) return true;
-  const bool is_local = set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_local();
-  const TaskNote* note = is_local ? exchange_->slots.note(handle_) : nullptr;
+  if (set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_final()) return false;
+  const TaskNote* note = exchange_->slots.note(handle_);
   return note != nullptr && note->upstream && note->upstream->cancel();
 }
 
@@ -165,21 +165,20 @@ inline RawResult ResultHandle::read() const {
 
 inline void ResultHandle::drop(const ResultHeader* known) noexcept {
   bool was_read = was_read_;
+  bool is_local = false;
   if (TaskNote* note = exchange_->slots.note(handle_)) {
     // relaxed: the next line publishes it to the last owner.
     if (was_read || known != nullptr) note->was_read.store(true, std::memory_order_relaxed);
     // (1) acq_rel-rmw, pairs with (1), (2): the others have read what they wanted before the last one gives it back.
     if (note->references.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
     was_read = note->was_read.load(std::memory_order_relaxed);  // relaxed: see above
+    is_local = exchange_->slots.is_local(handle_);
+    if (is_local && !exchange_->slots.leave_local(handle_, false)) return;  // Whoever ends the task frees the slot.
   }
-  StateWord state = word();
-  if (state.is_local()) {
-    state = set_flag(exchange_->slots[handle_], [](StateWord seen) { return seen.with_abandoned(); });
-    if (!state.is_final()) return;  // Whoever ends it frees the slot.
-  }
+  const StateWord state = word();
   if (known != nullptr) {
     exchange_->free_slot(handle_, *known);
-  } else if (!state.is_final()) {
+  } else if (!state.is_final() && !is_local) {
     exchange_->abandon(handle_);
   } else if (was_read) {
     exchange_->free_slot(handle_, state.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});

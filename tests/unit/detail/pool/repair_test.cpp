@@ -19,6 +19,7 @@
 #include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/detail/task/local_task.hpp>
 #include <procpool/error/worker_died.hpp>
 
 #include "../../../support/catch.hpp"
@@ -72,7 +73,7 @@ struct Stage {
   }
 
   void die(int status = killed) {
-    row.pid = 4711;
+    pool.layout().lives(0).pid = 4711;
     repair.bury(0, 1, status);
   }
 
@@ -413,7 +414,7 @@ TEST_CASE("a dead worker's task is found though a wild write has ruined its row"
   CHECK(value_of_task(std::move(other)) == 4);
 }
 
-TEST_CASE("a waiting task whose cell was ruined runs all the same, and so do those behind it") {
+TEST_CASE("a waiting task whose cell was ruined ends, and those behind it run") {
   for (const std::uint64_t wild :
        {std::uint64_t{0}, ~std::uint64_t{0}, Cell(0x7FFFFFFFFF, 3).bits, Cell(1025, 0xFFFFFF).bits, Cell(1, 1).bits}) {
     Stage stage;
@@ -428,8 +429,9 @@ TEST_CASE("a waiting task whose cell was ruined runs all the same, and so do tho
     static_cast<void>(stage.is_idle());  // A tick of the supervisor walks over the ruin.
     stage.repair.look_for_strays(all);
     stage.run_rest();
-    for (int i = 0; i < 5; ++i) CHECK(value_of_task(std::move(tasks[static_cast<std::size_t>(i)])) == i);
-    CHECK(runs == 5);
+    CHECK_THROWS_AS(take_result<int>(std::move(tasks[1])), procpool::SerializationError);
+    for (const int i : {0, 2, 3, 4}) CHECK(value_of_task(std::move(tasks[static_cast<std::size_t>(i)])) == i);
+    CHECK(runs == 4);
   }
 }
 
@@ -503,13 +505,19 @@ TEST_CASE("a task whose state was ruined fails instead of hanging whoever waits 
   CHECK(runs == 0);
 }
 
-TEST_CASE("a task that seems to wait in a place where it is not runs from another") {
+TEST_CASE("a task that seems to wait, but may have run, does not run again") {
   Stage stage;
   ResultHandle task = stage.pool.submit(run_once, 5);
-  stage.pool.slot(task).state = StateWord(stage.pool.slot(task).load()).with_ticket(12345).bits();
+  const StateWord word = stage.pool.slot(task).load();
+  SECTION("where no task was queued") { stage.pool.slot(task).state = word.with_ticket(12345).bits(); }
+  SECTION("though it has begun") {
+    stage.pool.layout().ring(RingName::normal).ring.pass(word.ticket());
+    stage.pool.slot(task).state = word.with_owner(0).bits();
+  }
   stage.repair.look_for_strays(all);
   stage.run_rest();
-  CHECK(value_of_task(std::move(task)) == 5);
+  CHECK(runs == 0);
+  CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::SerializationError);
 }
 
 TEST_CASE("a worker whose row was ruined while it runs its task is left alone") {
@@ -539,6 +547,49 @@ TEST_CASE("a free slot whose word a wild write has changed is nobody's task") {
   CHECK(next.handle() == handle);
   stage.run_rest();
   CHECK(value_of_task(std::move(next)) == 6);
+}
+
+TEST_CASE("a task of the user's own process ends once, whatever a wild write makes of its state") {
+  Stage stage;
+  Exchange& exchange = stage.pool.exchange();
+  const StateWord waiting = StateWord::queued(2000);
+  for (const std::uint64_t wild :
+       {std::uint64_t{0}, ~std::uint64_t{0}, waiting.bits(), waiting.with_phase(Phase::running).with_owner(0).bits(),
+        waiting.with_phase(Phase::claimed).bits(), waiting.with_phase(Phase::done).bits()}) {
+    INFO("state " << wild);
+    for (const bool has_ended : {false, true}) {
+      LocalTask task(exchange);
+      ResultHandle future = task.take_future();
+      Slot& slot = stage.pool.slot(future);
+      if (!has_ended) slot.state = wild;
+      stage.repair.look_for_strays(all);
+      task.succeed(std::make_shared<int>(5));
+      if (has_ended) slot.state = wild;
+      stage.repair.look_for_strays(all);
+      REQUIRE(future.wait());
+      try {
+        const int value = take_result<int>(std::move(future));
+        CHECK(value == 5);
+      } catch (const procpool::SerializationError&) {
+        CHECK(has_ended);
+      }
+    }
+    LocalTask task(exchange);
+    stage.pool.slot(task.take_future()).state = wild;  // The future goes before the task ends.
+    stage.repair.look_for_strays(all);
+    task.succeed(std::make_shared<int>(5));
+  }
+  for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) CHECK_FALSE(exchange.slots.was_in_use(handle));
+}
+
+TEST_CASE("a task of the user's own process that seems done before it ends is an error to read") {
+  Stage stage;
+  LocalTask task(stage.pool.exchange());
+  ResultHandle future = task.take_future();
+  stage.pool.slot(future).state = StateWord(0).with_owner(no_worker).with_phase(Phase::done).bits();
+  CHECK_THROWS_AS(take_result<int>(std::move(future)), procpool::SerializationError);
+  task.succeed(std::make_shared<int>(5));
+  CHECK_FALSE(stage.pool.exchange().slots.was_in_use(0));
 }
 
 TEST_CASE("once a pool is broken no death is judged any more, and no slot of a living worker is used again") {
