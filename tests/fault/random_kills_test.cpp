@@ -42,7 +42,8 @@ class Killer {
           for (int kill = 0; kill < kills; ++kill) {
             const auto workers = pool.workers();
             support::signal_child_of(zygote_, workers[random() % workers.size()].pid, SIGKILL);
-            for (auto pause = random() % 2000; pause > 0; --pause) std::this_thread::yield();
+            // sleeps: so that the next death comes at another moment. On a busy machine a yield could last far longer.
+            std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
           }
           is_over_ = true;
         }) {}
