@@ -7,6 +7,7 @@
 
 #include "../../../support/catch.hpp"
 
+using procpool::detail::LifeRegister;
 using procpool::detail::Row;
 using procpool::detail::ShownLabel;
 
@@ -33,10 +34,12 @@ TEST_CASE("a fresh row names no task, no life and no process") {
   CHECK(row->current.load() == 0);
   CHECK(row->filling.load() == 0);
   CHECK(row->mailbox.load() == 0);
-  CHECK(row->wanted.load() == 0);
-  CHECK(row->born.load() == 0);
-  CHECK(row->dead.load() == 0);
+  CHECK(row->begun.load() == 0);
   CHECK(row->ready.load() == 0);
-  CHECK(row->pid.load() == 0);
   CHECK(row->failure_size.load() == 0);
+  const LifeRegister lives;
+  CHECK(lives.wanted.load() == 0);
+  CHECK(lives.born.load() == 0);
+  CHECK(lives.dead.load() == 0);
+  CHECK(lives.pid.load() == 0);
 }

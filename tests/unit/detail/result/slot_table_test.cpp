@@ -84,6 +84,28 @@ TEST_CASE("a note that was set goes with its slot") {
   CHECK(callable.use_count() == 1);
 }
 
+TEST_CASE("of a local task's end and the going of its future, the second is told that the slot is its to free") {
+  Table table;
+  for (const bool ends_first : {true, false}) {
+    const Handle handle = *table.slots.allocate();
+    CHECK_FALSE(table.slots.is_local(handle));
+    auto note = std::make_unique<TaskNote>();
+    const TaskNote* const address = note.get();
+    table.slots.set_local_note(handle, std::move(note));
+    CHECK(table.slots.is_local(handle));
+    CHECK_FALSE(table.slots.has_ended_locally(handle));
+    CHECK_FALSE(table.slots.leave_local(handle, ends_first));
+    CHECK(table.slots.has_ended_locally(handle) == ends_first);
+    CHECK(table.slots.leave_local(handle, !ends_first));
+    CHECK(table.slots.has_ended_locally(handle));
+    CHECK(table.slots.note(handle) == address);
+    CHECK(&table.slots.make_note(handle) == address);
+    table.slots.release(handle);
+    CHECK_FALSE(table.slots.is_local(handle));
+    CHECK_FALSE(table.slots.has_ended_locally(handle));
+  }
+}
+
 TEST_CASE("a retired slot never comes again") {
   Table table;
   const Handle retired = *table.slots.allocate();

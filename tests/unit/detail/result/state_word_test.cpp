@@ -29,12 +29,11 @@ std::vector<StateWord> many_words() {
     for (const std::uint64_t ticket : {std::uint64_t{0}, std::uint64_t{77}, ticket_mask}) {
       for (const unsigned owner : {0U, 5U, no_worker}) {
         for (const unsigned requeues : {0U, 3U, 15U}) {
-          for (unsigned flags = 0; flags < 16; ++flags) {
+          for (unsigned flags = 0; flags < 8; ++flags) {
             StateWord word = StateWord::queued(ticket).with_phase(phase).with_owner(owner).with_requeues(requeues);
             if ((flags & 1) != 0) word = word.with_waiting();
             if ((flags & 2) != 0) word = word.with_notify();
             if ((flags & 4) != 0) word = word.with_stop();
-            if ((flags & 8) != 0) word = word.with_abandoned();
             words.push_back(word);
           }
         }
@@ -50,12 +49,11 @@ struct Contents {
   unsigned owner;
   std::uint64_t ticket;
   unsigned requeues;
-  bool waiting, notify, stop, abandoned;
+  bool waiting, notify, stop;
 
   explicit Contents(StateWord word)
       : phase(word.phase()), owner(word.owner()), ticket(word.ticket()), requeues(word.requeues()),
-        waiting(word.is_waited_for()), notify(word.is_watched()), stop(word.is_asked_to_stop()),
-        abandoned(word.is_abandoned()) {}
+        waiting(word.is_waited_for()), notify(word.is_watched()), stop(word.is_asked_to_stop()) {}
   bool operator==(const Contents&) const = default;
 };
 
@@ -85,7 +83,6 @@ TEST_CASE("a change of one part of a state word leaves all others as they were")
     if (Contents(word.with_waiting()) != with(before, &Contents::waiting, true)) FAIL("waiting");
     if (Contents(word.with_notify()) != with(before, &Contents::notify, true)) FAIL("notify");
     if (Contents(word.with_stop()) != with(before, &Contents::stop, true)) FAIL("stop");
-    if (Contents(word.with_abandoned()) != with(before, &Contents::abandoned, true)) FAIL("abandoned");
   }
   CHECK(distinct.size() == many_words().size());
   static_assert(max_workers <= no_worker, "no worker's index is that of nobody");
@@ -100,7 +97,6 @@ TEST_CASE("exactly Done, Cancelled and Lost are final") {
   for (const StateWord word : many_words()) {
     const Phase phase = word.phase();
     if (word.is_final() != (phase == Phase::done || phase == Phase::cancelled || phase == Phase::lost)) FAIL("final");
-    if (word.is_local() != (phase == Phase::running && word.owner() == no_worker)) FAIL("local");
   }
   SUCCEED();
 }
