@@ -50,12 +50,12 @@ std::vector<unsigned char> draw_row(int y) {
   std::vector<unsigned char> row;
   for (int x = 0; x < width; ++x) {
     Color sum = {};
-    for (int sample = 0; sample < samples * samples; ++sample) {
-      const double right = x + (sample % samples + .5) / samples - width / 2.;
-      const double down = y + (sample / samples + .5) / samples - height / 2.;
-      const Color color = color_of(center + span / width * std::complex<double>(right, -down));
-      for (std::size_t i = 0; i < 3; ++i) sum[i] += color[i] / (samples * samples);
-    }
+    for (int line = 0; line < samples; ++line)
+      for (int column = 0; column < samples; ++column) {
+        const std::complex<double> at(x + (column + .5) / samples, y + (line + .5) / samples);
+        const Color color = color_of(center + span / width * std::conj(at - std::complex<double>(width, height) / 2.));
+        for (std::size_t i = 0; i < 3; ++i) sum[i] += color[i] / (samples * samples);
+      }
     for (const double part : sum) row.push_back(static_cast<unsigned char>(std::lround(255 * std::pow(part, 1 / 2.2))));
   }
   return row;

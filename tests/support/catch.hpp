@@ -15,6 +15,7 @@ using Detail::Approx;
 
 namespace Matchers {
 
+// NOLINTNEXTLINE(readability-identifier-naming): Catch2's own name for it
 [[nodiscard]] inline auto ContainsSubstring(const std::string& text) { return Contains(text); }
 
 }  // namespace Matchers

@@ -152,11 +152,11 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
     require_open();
     if (ring.ring.was_full()) {
       if (!make_space(lock, ring, waits)) return std::nullopt;
-    } else if ((slot = exchange_->slots.allocate())) {
-      break;
-    } else {
-      make_slot(lock);
+      continue;
     }
+    slot = exchange_->slots.allocate();
+    if (slot) break;
+    make_slot(lock);
   }
   const Handle handle = *slot;
   fill_slot(handle, record, std::move(note));

@@ -34,9 +34,6 @@ class Gather : public Upstream {
   /// Cancels all; true if one of them never ran and never will.
   bool cancel() override;
 
- protected:
-  ~Gather() override = default;
-
  private:
   class Part final : public Continuation {
    public:

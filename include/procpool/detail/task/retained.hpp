@@ -12,6 +12,7 @@
 namespace procpool::detail {
 
 /// Made by `new`, with one holder.
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): release() alone may delete it
 class Retained {
  public:
   Retained() noexcept = default;
