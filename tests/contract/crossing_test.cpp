@@ -259,7 +259,7 @@ TEST_CASE("closures and function objects that are plain bytes are sent as they a
 
 TEST_CASE("a closure that was kept in an optional or a tuple before is sent as well") {
   ProcessPool pool{1};
-  const int term = 5;
+  int term = 5;
   auto add_term = [term](int x) { return x + term; };
   std::optional<decltype(add_term)> kept(add_term);
   CHECK(pool.submit(*kept, 1).get() == 6);

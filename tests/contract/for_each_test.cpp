@@ -17,7 +17,7 @@ using support::SharedCount;
 TEST_CASE("for_each calls the function once for each item and is done when it returns") {
   const SharedCount sum;
   ProcessPool pool{2};
-  for (const std::size_t chunk : {0, 1, 7, 1000}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 1000U}) {
     CAPTURE(chunk);
     *sum = 0;
     pool.with({.chunk_size = chunk}).for_each([sum = sum.get()](int x) { *sum += x; }, std::views::iota(0, 100));

@@ -90,7 +90,7 @@ TEST_CASE("a lazy map gives its results in order") {
   ProcessPool pool{2};
   std::vector<int> expected;
   for (int i = 0; i < 100; ++i) expected.push_back(2 * i);
-  for (const std::size_t chunk : {0, 1, 7, 1000}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 1000U}) {
     CAPTURE(chunk);
     CHECK(collected(pool.with({.chunk_size = chunk}).imap(twice, std::views::iota(0, 100))) == expected);
   }
@@ -100,7 +100,7 @@ TEST_CASE("an unordered lazy map gives every result once") {
   ProcessPool pool{2};
   std::vector<int> expected;
   for (int i = 0; i < 100; ++i) expected.push_back(2 * i);
-  for (const std::size_t chunk : {0, 1, 7, 1000}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 1000U}) {
     CAPTURE(chunk);
     auto results = collected(pool.with({.chunk_size = chunk}).imap_unordered(twice, std::views::iota(0, 100)));
     std::sort(results.begin(), results.end());
@@ -192,7 +192,7 @@ TEST_CASE("the results of a lazy map can be moved out of it") {
 
 TEST_CASE("a lazy map reads no more than it was allowed to beyond its consumer") {
   ProcessPool pool{2};
-  for (const std::size_t ahead : {1, 3, 10}) {
+  for (const std::size_t ahead : {1U, 3U, 10U}) {
     CAPTURE(ahead);
     Source source;
     int consumed = 0;
@@ -266,7 +266,7 @@ TEST_CASE("a lazy map that nobody iterates does no harm") {
 
 TEST_CASE("a lazy map that failed at an item goes on with the next") {
   ProcessPool pool{2};
-  for (const std::size_t chunk : {1, 7}) {
+  for (const std::size_t chunk : {1U, 7U}) {
     CAPTURE(chunk);
     auto results = pool.with({.chunk_size = chunk}).imap(refuse_threes, std::views::iota(0, 6));
     std::vector<int> good;

@@ -81,7 +81,7 @@ std::string message_of(Call call) {
 
 TEST_CASE("a map whose items fail throws the failure with the lowest position") {
   ProcessPool pool{2};
-  for (const std::size_t chunk : {0, 1, 7, 100}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 100U}) {
     CAPTURE(chunk);
     const auto terms = pool.with({.chunk_size = chunk});
     CHECK(message_of<std::out_of_range>([&] { terms.map(refuse_threes, numbers(40)); }) == "item 3");
@@ -96,7 +96,7 @@ TEST_CASE("a map whose items fail throws the failure with the lowest position") 
 TEST_CASE("a map whose items fail finishes all others before it throws") {
   const SharedCount done;
   ProcessPool pool{2};
-  for (const std::size_t chunk : {0, 1, 7, 100}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 100U}) {
     CAPTURE(chunk);
     *done = 0;
     const auto counted = [done = done.get()](int x) {
@@ -110,7 +110,7 @@ TEST_CASE("a map whose items fail finishes all others before it throws") {
 
 TEST_CASE("a map of outcomes tells of each item what became of it") {
   ProcessPool pool{2};
-  for (const std::size_t chunk : {0, 1, 7, 100}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 100U}) {
     CAPTURE(chunk);
     const std::vector<Outcome<int>> outcomes =
         pool.with({.chunk_size = chunk}).map_outcomes(refuse_threes, numbers(40));
@@ -135,7 +135,7 @@ TEST_CASE("a function that returns nothing has outcomes too") {
 
 TEST_CASE("an item of a map that kills its worker is lost alone, and the error says which it was") {
   ProcessPool pool{2};
-  for (const std::size_t chunk : {0, 1, 7, 40}) {
+  for (const std::size_t chunk : {0U, 1U, 7U, 40U}) {
     CAPTURE(chunk);
     const auto outcomes = pool.with({.chunk_size = chunk, .label = "score"}).map_outcomes(crash_on_three, numbers(40));
     REQUIRE(outcomes.size() == 40);

@@ -50,7 +50,7 @@ TEST_CASE("a reduction keeps the order of its items, whatever the size of the ch
   ProcessPool pool{2};
   std::string expected = ">";
   for (int i = 0; i < 200; ++i) expected += letter(i);
-  for (const std::size_t chunk : {0, 1, 3, 199, 1000}) {
+  for (const std::size_t chunk : {0U, 1U, 3U, 199U, 1000U}) {
     CAPTURE(chunk);
     CHECK(pool.with({.chunk_size = chunk}).map_reduce(letter, Append(), std::string(">"), std::views::iota(0, 200)) ==
           expected);
@@ -59,7 +59,7 @@ TEST_CASE("a reduction keeps the order of its items, whatever the size of the ch
 
 TEST_CASE("a reduction uses its initial value once") {
   ProcessPool pool{2};
-  for (const std::size_t chunk : {1, 10, 1000}) {
+  for (const std::size_t chunk : {1U, 10U, 1000U}) {
     CAPTURE(chunk);
     CHECK(pool.with({.chunk_size = chunk}).map_reduce(square, std::plus<>(), 1000L, std::vector(50, 1)) == 1050);
   }
@@ -99,7 +99,7 @@ TEST_CASE("a reduction throws the first failure of its items, once all others ar
     ++*done;
     return x;
   };
-  for (const std::size_t chunk : {1, 4, 100}) {
+  for (const std::size_t chunk : {1U, 4U, 100U}) {
     CAPTURE(chunk);
     *done = 0;
     CHECK_THROWS_WITH(pool.with({.chunk_size = chunk}).map_reduce(refuse, std::plus<>(), 0, std::views::iota(0, 40)),
@@ -128,7 +128,7 @@ TEST_CASE("a death fails the reduction with the item that killed its worker") {
     if (x == 3) ::raise(SIGKILL);
     return x;
   };
-  for (const std::size_t chunk : {1, 4, 100}) {
+  for (const std::size_t chunk : {1U, 4U, 100U}) {
     CAPTURE(chunk);
     try {
       pool.with({.chunk_size = chunk}).map_reduce(crash_on_three, std::plus<>(), 0, std::views::iota(0, 10));

@@ -124,7 +124,7 @@ TEST_CASE("the size of the chunks does not change the results of a map") {
   };
   std::vector<std::size_t> lengths(100);
   std::iota(lengths.begin(), lengths.end(), 0);
-  for (const std::size_t chunk : {0, 1, 2, 3, 7, 50, 99, 100, 101, 100'000}) {
+  for (const std::size_t chunk : {0U, 1U, 2U, 3U, 7U, 50U, 99U, 100U, 101U, 100'000U}) {
     CAPTURE(chunk);
     CHECK(pool.with({.chunk_size = chunk}).map(twice, numbers(100)) == all_twice(numbers(100)));
     CHECK(pool.with({.chunk_size = chunk}).map(length, texts(100)) == lengths);

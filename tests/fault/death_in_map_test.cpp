@@ -174,7 +174,7 @@ TEST_CASE("a map of a void function loses exactly the items that killed their wo
 TEST_CASE("a map finishes all items before it throws the death with the lowest position") {
   const support::Shared<Runs> runs;
   ProcessPool pool{2};
-  for (const std::size_t chunk_size : {0, 1, 4, 100}) {
+  for (const std::size_t chunk_size : {0U, 1U, 4U, 100U}) {
     for (auto& count : runs->of) count = 0;
     DenseDoubled function;
     function.runs = runs.get();
@@ -210,7 +210,7 @@ TEST_CASE("the iterator of an imap that threw a death goes on with the next item
   TextDoubled function;
   function.runs = runs.get();
   function.deadly[0] = function.deadly[41] = function.deadly[42] = true;
-  for (const std::size_t chunk_size : {1, 6}) {
+  for (const std::size_t chunk_size : {1U, 6U}) {
     auto results = pool.with({.chunk_size = chunk_size}).imap(function, items_of({60, 0, {}}));
     int item = 0;
     int deaths = 0;
@@ -276,7 +276,7 @@ struct Sum {
 
 TEST_CASE("a reduction throws the death of an item, and leaves nothing") {
   ProcessPool pool{2};
-  for (const std::size_t chunk_size : {0, 1, 9, 100}) {
+  for (const std::size_t chunk_size : {0U, 1U, 9U, 100U}) {
     const auto terms = pool.with({.chunk_size = chunk_size});
     const auto deadly_at_60 = [](int item) {
       if (item == 60) die(Way::kill);

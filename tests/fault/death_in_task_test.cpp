@@ -153,12 +153,12 @@ TEST_CASE("a death at any step of an argument or a result loses that task alone"
 
 TEST_CASE("a death at any step of the argument or result of a map's item loses that item alone") {
   for (const Case& each : cases) {
-    for (const std::size_t chunk_size : {1, 3, 20}) {
+    for (const std::size_t chunk_size : {1U, 3U, 20U}) {
       INFO(each.what << ", chunks of " << chunk_size);
       ProcessPool pool{2};
       std::vector<Deadly> items(20);
       std::vector<int> steps(20, 0);
-      for (const std::size_t deadly : {0, 7, 8, 19}) {
+      for (const std::size_t deadly : {0U, 7U, 8U, 19U}) {
         items[deadly].step = each.step;
         steps[deadly] = static_cast<int>(each.step);
       }

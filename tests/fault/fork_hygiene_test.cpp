@@ -183,7 +183,7 @@ TEST_CASE("a task that forks and returns in the child too gives one result, and 
   }
   std::vector<int> items(40);
   std::iota(items.begin(), items.end(), 0);
-  for (const std::size_t chunk_size : {1, 8}) {
+  for (const std::size_t chunk_size : {1U, 8U}) {
     const auto terms = pool.with({.chunk_size = chunk_size});
     CHECK(terms.map(fork_and_return, items) == items);
     const auto texts = terms.map(fork_and_write, items);

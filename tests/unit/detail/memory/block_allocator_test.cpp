@@ -32,7 +32,7 @@ struct Memory {
 
 TEST_CASE("a small block is used again while it is warm") {
   Memory memory;
-  for (const std::size_t bytes : {1, 64, 65, 1000, 4096, 16384}) {
+  for (const std::size_t bytes : {1U, 64U, 65U, 1000U, 4096U, 16384U}) {
     std::byte* const block = memory.allocator.allocate(bytes);
     memory.allocator.release(block, bytes);
     CHECK(memory.allocator.allocate(bytes) == block);
@@ -51,7 +51,7 @@ TEST_CASE("large blocks that come back merge into the room that they came from")
     for (auto block = blocks.rbegin(); block != blocks.rend(); ++block) memory.allocator.release(*block, 100 * kibi);
   }
   SECTION("every second one first") {
-    for (const std::size_t first : {1, 0}) {
+    for (const std::size_t first : {1U, 0U}) {
       for (std::size_t i = first; i < blocks.size(); i += 2) memory.allocator.release(blocks[i], 100 * kibi);
     }
   }

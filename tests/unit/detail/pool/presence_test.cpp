@@ -59,7 +59,7 @@ TEST_CASE("a worker is idle while it looks or sleeps") {
 }
 
 TEST_CASE("each of many sleepers can be chosen, in every group, once") {
-  for (const std::size_t count : {1, 31, 32, 33, 64, 100}) {
+  for (const std::size_t count : {1U, 31U, 32U, 33U, 64U, 100U}) {
     Workers workers(count);
     for (WorkerIndex worker = 0; worker < count; ++worker) workers.presence.fall_asleep(worker);
     std::set<WorkerIndex> chosen;
