@@ -201,8 +201,8 @@ TEST_CASE("an initializer that ends its worker breaks the pool instead of respaw
 
 namespace {
 
-/// Kills the next workers of a pool right after their fork, before anything of the user's runs in them, until it has done
-/// so `times` times: to be called in PoolOptions::preload.
+/// Kills the next workers of a pool right after their fork, before anything of the user's runs in them, as often as
+/// `early_kills_left` says: to be called in PoolOptions::preload.
 std::atomic<int>* early_kills_left = nullptr;
 void kill_workers_early() {
   ::pthread_atfork(nullptr, nullptr, [] {
