@@ -134,7 +134,8 @@ TEST_CASE("an allocation beyond the limit of a worker is an exception of its tas
 }
 
 TEST_CASE("a library with threads of its own is told how many to use in a worker") {
-  const std::unique_ptr<void, int (*)(void*)> openmp(::dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL), ::dlclose);
+  const std::unique_ptr<void, int (*)(void*)> openmp(::dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE),
+                                                     ::dlclose);
   if (openmp == nullptr) {
     WARN("GCC's OpenMP is not installed");
     return;
