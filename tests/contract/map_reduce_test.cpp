@@ -9,6 +9,7 @@
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -68,6 +69,23 @@ TEST_CASE("a reduction uses its initial value once") {
 TEST_CASE("a reduction of nothing is its initial value") {
   ProcessPool pool{2};
   CHECK(pool.map_reduce(letter, Append(), std::string("start"), std::vector<int>()) == "start");
+}
+
+TEST_CASE("the operation of a reduction may return a reference to what it was given") {
+  ProcessPool pool{2};
+  const auto text = [](int x) { return std::string(50, 'x') + letter(x); };
+  const auto larger = [](const std::string& a, const std::string& b) -> const std::string& { return a < b ? b : a; };
+  const auto append = [](std::string&& all, const std::string& next) -> std::string&& {
+    return std::move(all += next);
+  };
+  for (const std::size_t chunk : {1, 3, 100}) {
+    CAPTURE(chunk);
+    const auto terms = pool.with({.chunk_size = chunk});
+    CHECK(terms.map_reduce(text, larger, std::string(), std::views::iota(0, 30)) == text(25));
+    const std::string all = terms.map_reduce(text, append, std::string(), std::views::iota(0, 30));
+    CHECK(all.size() == 30 * 51);
+    CHECK(all.ends_with(text(29)));
+  }
 }
 
 TEST_CASE("a reduction merges containers") {

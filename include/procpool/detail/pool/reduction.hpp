@@ -43,8 +43,9 @@ class ChunkReduction {
           std::optional<T> reduced;
           chunk.run([&](std::size_t i) {
             T item(Items::call_item(chunk, i, map, context.worker.state));
-            if (reduced) reduced.emplace(std::invoke(reduce, std::move(*reduced), std::move(item)));
-            else reduced.emplace(std::move(item));
+            // A T of its own, for what `reduce` returns may refer to what it was given.
+            if (reduced) item = T(std::invoke(reduce, std::move(*reduced), std::move(item)));
+            reduced.emplace(std::move(item));
           });
           if (reduced && context.result.kind == ResultKind::none) write_result(context, std::move(*reduced));
         },
@@ -73,7 +74,7 @@ class ReductionSink final : public FirstFailure {
     if (result.header.kind == ResultKind::none) return;  // All of its items failed.
     waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
     for (auto part = waiting_.begin(); part != waiting_.end() && part->first == next_; part = waiting_.erase(part)) {
-      total_ = std::invoke(op_, std::move(total_), std::move(part->second.value));
+      total_ = T(std::invoke(op_, std::move(total_), std::move(part->second.value)));  // as in ChunkReduction::run()
       next_ += part->second.items;
     }
   }
