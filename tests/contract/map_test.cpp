@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <initializer_list>
 #include <list>
 #include <map>
@@ -41,6 +42,41 @@ std::vector<int> all_twice(std::vector<int> items) {
   for (int& item : items) item *= 2;
   return items;
 }
+
+/// The numbers from 1 on. It reads the first one when it is begun, and knows how many it has not read.
+class OnceOnly {
+ public:
+  class Iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using difference_type = std::ptrdiff_t;
+    using value_type = int;
+
+    explicit Iterator(OnceOnly& range) : range_(&range) {}
+    int operator*() const { return range_->read_; }
+    Iterator& operator++() {
+      ++range_->read_;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    [[nodiscard]] bool operator==(std::default_sentinel_t) const { return range_->read_ > range_->count_; }
+
+   private:
+    OnceOnly* range_;
+  };
+
+  explicit OnceOnly(int count) : count_(count) {}
+  [[nodiscard]] Iterator begin() {
+    ++read_;
+    return Iterator(*this);
+  }
+  [[nodiscard]] static std::default_sentinel_t end() { return std::default_sentinel; }
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(count_ - read_); }
+
+ private:
+  int count_;
+  int read_ = 0;
+};
 
 /// A range that ends at a sentinel of its own and can be read once only.
 class Countdown {
@@ -222,6 +258,29 @@ TEST_CASE("a map goes over several ranges side by side, up to the end of the sho
   CHECK(pool.map(std::plus<>(), three, std::vector<int>()).empty());
   const auto sum = [](int a, long b, short c) { return a + b + c; };
   CHECK(pool.map(sum, three, std::vector{10L, 20L}, std::vector<short>{100, 200, 300}) == std::vector{111L, 222L});
+}
+
+TEST_CASE("a map side by side has as many results as calls, whether or not the sizes are known before") {
+  ProcessPool pool{2};
+  const std::vector<int> ten = numbers(10);
+  auto even = ten | std::views::filter([](int x) { return x % 2 == 0; });  // Nobody knows its size.
+  const std::vector<int> sums = {0, 3, 6, 9, 12};
+  CHECK(pool.map(std::plus<>(), ten, even) == sums);
+  CHECK(pool.map(std::plus<>(), even, ten) == sums);
+  CHECK(pool.map_async(std::plus<>(), ten, even).get() == sums);
+  CHECK(pool.map_outcomes(std::plus<>(), ten, even).size() == 5);
+  const auto as_text = [](int a, int b) { return std::to_string(a + b); };
+  CHECK(pool.map(as_text, ten, even) == std::vector<std::string>{"0", "3", "6", "9", "12"});
+  CHECK(pool.map(std::minus<>(), ten, std::views::iota(0)) == std::vector(10, 0));
+  std::size_t seen = 0;
+  const auto terms = pool.with({}).on_progress([&seen](const procpool::Progress& progress) { seen = progress.total; });
+  CHECK(terms.map(std::minus<>(), std::views::iota(0), ten) == std::vector(10, 0));
+  CHECK(seen == 10);
+}
+
+TEST_CASE("a single-pass range is asked for its size before it is begun") {
+  ProcessPool pool{2};
+  CHECK(pool.map(twice, OnceOnly(10)) == all_twice({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
 TEST_CASE("a starmap takes each item apart into the arguments of a call") {

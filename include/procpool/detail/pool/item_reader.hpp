@@ -4,7 +4,9 @@
 /// @file
 /// Reads the items of a map from its ranges, one after the other.
 
+#include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <span>
@@ -62,11 +64,22 @@ class KeptRange<R&> {
   R* range_;
 };
 
-/// The items left in a range, or Chunker::unknown.
+/// Stands for the size of a range that has no end.
+inline constexpr std::size_t endless = Chunker::unknown - 1;
+
+/// The items in a range, `endless`, or Chunker::unknown.
 template <class R>
 [[nodiscard]] std::size_t size_of_range(R& range) {
-  if constexpr (requires { std::ranges::size(range); }) return static_cast<std::size_t>(std::ranges::size(range));
+  if constexpr (std::is_same_v<sentinel_of<R>, std::unreachable_sentinel_t>) return endless;
+  else if constexpr (requires { std::ranges::size(range); }) return static_cast<std::size_t>(std::ranges::size(range));
   else return Chunker::unknown;
+}
+
+/// The items of ranges of these sizes side by side; Chunker::unknown if one of them may end at any time, or none ends.
+[[nodiscard]] inline std::size_t size_side_by_side(std::initializer_list<std::size_t> sizes) {
+  const std::size_t shortest = std::min(sizes);
+  const bool is_known = shortest != endless && std::find(sizes.begin(), sizes.end(), Chunker::unknown) == sizes.end();
+  return is_known ? shortest : Chunker::unknown;
 }
 
 /// Several ranges side by side, as long as the shortest. `Ranges` are as deduced from forwarding references.
@@ -75,9 +88,10 @@ class ZipReader {
  public:
   explicit ZipReader(Ranges&&... ranges)
       : ranges_(KeptRange<Ranges>(std::forward<Ranges>(ranges))...),
+        remaining_(
+            std::apply([](auto&... kept) { return size_side_by_side({size_of_range(kept.get())...}); }, ranges_)),
         iterators_(std::apply([](auto&... kept) { return std::tuple{std::ranges::begin(kept.get())...}; }, ranges_)),
-        ends_(std::apply([](auto&... kept) { return std::tuple{std::ranges::end(kept.get())...}; }, ranges_)),
-        remaining_(std::apply([](auto&... kept) { return std::min({size_of_range(kept.get())...}); }, ranges_)) {}
+        ends_(std::apply([](auto&... kept) { return std::tuple{std::ranges::end(kept.get())...}; }, ranges_)) {}
 
   /// Calls `type.template operator()<Sent...>()` with the types as which an item's values are sent.
   template <template <class...> class Template, class... Before>
@@ -137,9 +151,9 @@ class ZipReader {
   }
 
   std::tuple<KeptRange<Ranges>...> ranges_;
+  std::size_t remaining_;  // asked before begin(), after which a single-pass range need not know its size any more
   std::tuple<iterator_of<std::remove_reference_t<Ranges>>...> iterators_;
   std::tuple<sentinel_of<std::remove_reference_t<Ranges>>...> ends_;
-  std::size_t remaining_;
 };
 
 /// One range of tuples, each the arguments of one call.

@@ -53,7 +53,7 @@ template <class R>
 class ArrayOfValues final : public FirstFailure {
  public:
   void expect(std::size_t items) override {
-    if (items != Chunker::unknown) values_.resize(items);
+    if (items != Chunker::unknown) values_.reserve(items);
   }
   void put(const FinishedItems& items) override {
     if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
@@ -73,7 +73,7 @@ template <class R>
 class OptionalValues final : public FirstFailure {
  public:
   void expect(std::size_t items) override {
-    if (items != Chunker::unknown) values_.resize(items);
+    if (items != Chunker::unknown) values_.reserve(items);
   }
   void put(const FinishedItems& items) override {
     for_each_result<R>(items, *this, [this](std::size_t position, R&& value) { place(position, std::move(value)); });
@@ -115,7 +115,7 @@ class OutcomesOf final : public ChunkSink {
   explicit OutcomesOf(std::size_t first = 0) noexcept : first_(first) {}
 
   void expect(std::size_t items) override {
-    if (items != Chunker::unknown) outcomes_.resize(items);
+    if (items != Chunker::unknown) outcomes_.reserve(items);
   }
   void put(const FinishedItems& items) override {
     if constexpr (std::is_void_v<R>) {
