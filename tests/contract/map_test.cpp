@@ -283,6 +283,20 @@ TEST_CASE("a single-pass range is asked for its size before it is begun") {
   CHECK(pool.map(twice, OnceOnly(10)) == all_twice({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
+TEST_CASE("a starmap over references sends what they named when they were read") {
+  ProcessPool pool{2};
+  std::string input;
+  for (const char letter : {'a', 'b', 'c'}) input += std::string(1000, letter) + ' ';
+  for (const std::size_t chunk : {1, 3}) {
+    CAPTURE(chunk);
+    std::istringstream stream(input);
+    auto words = std::views::istream<std::string>(stream) |
+                 std::views::transform([](std::string& word) { return std::tie(word); });
+    const auto begin_of = [](const std::string& word) { return word.substr(0, 2); };
+    CHECK(pool.with({.chunk_size = chunk}).starmap(begin_of, words) == std::vector<std::string>{"aa", "bb", "cc"});
+  }
+}
+
 TEST_CASE("a starmap takes each item apart into the arguments of a call") {
   ProcessPool pool{2};
   using Call = std::tuple<int, std::string>;

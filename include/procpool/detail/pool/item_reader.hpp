@@ -181,10 +181,22 @@ class StarReader {
 
   template <class Use>
   void read(Use use) {
-    items_.read([&](auto&& item) { std::apply(use, std::forward<decltype(item)>(item)); });
+    items_.read([&](auto&& item) {
+      std::apply([&](auto&&... values) { use(lasting<decltype(values)>(values)...); },
+                 std::forward<decltype(item)>(item));
+    });
   }
 
  private:
+  /// What a tuple of references names may change when a single-pass iterator goes on: it is encoded at once, as a
+  /// temporary is, but not moved from.
+  template <class Value>
+  static decltype(auto) lasting(std::remove_reference_t<Value>& value) noexcept {
+    constexpr bool is_multi_pass = std::forward_iterator<iterator_of<std::remove_reference_t<Range>>>;
+    if constexpr (std::is_lvalue_reference_v<Value> && !is_multi_pass) return std::move(std::as_const(value));
+    else return static_cast<Value>(value);
+  }
+
   ZipReader<Range> items_;
 };
 
