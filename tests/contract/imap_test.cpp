@@ -6,10 +6,13 @@
 #include <cstddef>
 #include <functional>
 #include <iterator>
+#include <limits>
+#include <memory>
 #include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -75,6 +78,38 @@ class Counted {
 
  private:
   bool counts_ = true;
+};
+
+/// The numbers from 0 on; to go on from `last` to the next one fails.
+class Breaking {
+ public:
+  class Iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using difference_type = std::ptrdiff_t;
+    using value_type = int;
+
+    explicit Iterator(int last) : last_(last) {}
+    int operator*() const { return at_; }
+    Iterator& operator++() {
+      if (at_ == last_) throw std::underflow_error("the range is broken");
+      ++at_;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    [[nodiscard]] bool operator==(std::default_sentinel_t) const { return at_ > last_; }
+
+   private:
+    int last_;
+    int at_ = 0;
+  };
+
+  explicit Breaking(int last) : last_(last) {}
+  [[nodiscard]] Iterator begin() const { return Iterator(last_); }
+  [[nodiscard]] static std::default_sentinel_t end() { return std::default_sentinel; }
+
+ private:
+  int last_;
 };
 
 template <class Results>
@@ -335,6 +370,45 @@ TEST_CASE("an exception of the range that a lazy map reads arrives behind the it
   };
   CHECK_THROWS_AS(count_all(), std::underflow_error);
   CHECK(seen == 20);
+}
+
+TEST_CASE("no item before an exception of the range is lost, wherever in a chunk it is") {
+  ProcessPool pool{2};
+  Source source;
+  for (const std::size_t chunk : {1, 7, 100}) {
+    CAPTURE(chunk);
+    const auto terms = pool.with({.chunk_size = chunk});
+    const auto read_before_failure = [](auto results) {
+      std::vector<int> seen;
+      CHECK_THROWS_AS(([&] {
+                        for (const int result : results) seen.push_back(result);
+                      }()),
+                      std::underflow_error);
+      std::sort(seen.begin(), seen.end());
+      return seen;
+    };
+    const std::vector<int> expected = collected(pool.imap(twice, std::views::iota(0, 20)));
+    CHECK(read_before_failure(terms.imap(twice, source.items(20))) == expected);
+    CHECK(read_before_failure(terms.imap_unordered(twice, source.items(20))) == expected);
+    CHECK(read_before_failure(terms.imap(twice, Breaking(19))) == expected);
+    CHECK(read_before_failure(terms.imap(std::plus<>(), source.items(20), Breaking(100))) == expected);
+    CHECK(read_before_failure(terms.imap(std::plus<>(), Breaking(100), source.items(20))) == expected);
+  }
+}
+
+TEST_CASE("the text before an exception of the range is whole, though the next item was half read") {
+  ProcessPool pool{2};
+  const auto text = [](int x) { return std::string(5, static_cast<char>('a' + x)); };
+  Source source;
+  auto results = pool.with({.chunk_size = 100})
+                     .imap([](const std::string& a, int b) { return a + std::to_string(b); },
+                           std::views::iota(0, 26) | std::views::transform(text), source.items(3));
+  std::string all;
+  auto result = results.begin();
+  for (int i = 0; i < 2; ++i, ++result) all += *result;
+  all += *result;
+  CHECK(all == "aaaaa0bbbbb1ccccc2");
+  CHECK_THROWS_AS(++result, std::underflow_error);
 }
 
 TEST_CASE("a lazy map of a range that throws at once throws when it is read") {

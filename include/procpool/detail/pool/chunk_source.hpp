@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
 #include <optional>
@@ -40,11 +41,11 @@ class ChunkSource {
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
 
   /// Reads up to `most` items and sends them. Empty if the queue or the shared memory is full and `waits` is false; the
-  /// items are then kept for the next call.
+  /// items are then kept for the next call. What reading throws is thrown once the items before it were sent.
   [[nodiscard]] std::optional<SentChunk> send(std::size_t most, bool waits);
 
-  /// True if every item was read and sent.
-  [[nodiscard]] bool is_done() { return gathered() == 0 && at_end(); }
+  /// True if every item was read and sent. Throws what the range throws.
+  [[nodiscard]] bool is_done() { return gathered() == 0 && !failure_ && at_end(); }
 
  protected:
   /// `callable` is encoded already.
@@ -59,6 +60,7 @@ class ChunkSource {
   virtual void write(std::byte* block, const ChunkPrefix& prefix) const noexcept = 0;
   virtual void clear() noexcept = 0;
 
+  void gather_or_throw(std::size_t most);
   [[nodiscard]] bool provide_blocks(TaskNote& note, std::size_t terms, bool waits) const;
 
   Sender sender_;
@@ -66,6 +68,7 @@ class ChunkSource {
   std::shared_ptr<SharedBlock> callable_;
   ChunkPrefix prefix_;
   std::size_t position_ = 0;
+  std::exception_ptr failure_;  // of reading the item behind those that were gathered
 };
 
 inline ChunkSource::ChunkSource(const Sender& sender, const ChunkKind& kind, const Encoding& callable)
@@ -79,8 +82,18 @@ inline ChunkSource::ChunkSource(const Sender& sender, const ChunkKind& kind, con
   prefix_.callable_id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: only different ones are wanted
 }
 
+inline void ChunkSource::gather_or_throw(std::size_t most) {
+  if (failure_) std::rethrow_exception(failure_);
+  try {
+    gather(most);
+  } catch (...) {
+    if (gathered() == 0) throw;
+    failure_ = std::current_exception();
+  }
+}
+
 inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) {
-  if (gathered() == 0) gather(most);
+  if (gathered() == 0) gather_or_throw(most);
   OutgoingTask task;
   TaskNote& note = task.make_note();
   note.label = sender_.label();

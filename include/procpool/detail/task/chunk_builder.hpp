@@ -45,15 +45,17 @@ class ChunkBuilder {
   static constexpr std::size_t stride =
       (Layout::size + std::max({alignof(Sent)...}) - 1) / std::max({alignof(Sent)...}) * std::max({alignof(Sent)...});
 
-  /// Adds an item. `values` must live until write() if they are lvalues; others are encoded at once.
+  /// Adds an item. `values` must live until write() if they are lvalues; others are encoded at once. If that throws, the
+  /// items before it stay.
   template <class... Values>
   void add(Values&&... values) {
     if constexpr (is_flat) {
       bytes_.resize(bytes_.size() + stride);
       Layout::write(bytes_.data() + bytes_.size() - stride, static_cast<const Sent&>(values)...);
     } else {
-      offsets_.push_back(encoding_->mark());
+      const std::size_t offset = encoding_->mark();
       (add_value(std::forward<Values>(values)), ...);
+      offsets_.push_back(offset);  // Last: the bytes of an item that failed half-way belong to none.
     }
     ++items_;
   }
