@@ -20,6 +20,7 @@
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/in_child.hpp"
 #include "../support/shared_page.hpp"
 
 using procpool::Cancelled;
@@ -409,6 +410,54 @@ TEST_CASE("the text before an exception of the range is whole, though the next i
   all += *result;
   CHECK(all == "aaaaa0bbbbb1ccccc2");
   CHECK_THROWS_AS(++result, std::underflow_error);
+}
+
+TEST_CASE("a chunk of a lazy map may be meant to hold everything") {
+  ProcessPool pool{2};
+  const std::vector<int> expected = collected(pool.imap(twice, std::views::iota(0, 20)));
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  for (const std::size_t chunk : {most, most / 2 + 1, most / 8 + 1, most / 3}) {
+    CAPTURE(chunk);
+    CHECK(collected(pool.with({.chunk_size = chunk}).imap(twice, std::views::iota(0, 20))) == expected);
+  }
+}
+
+TEST_CASE("a lazy map that outlives its pool gives what was sent, then says that the pool is gone") {
+  auto pool = std::make_unique<ProcessPool<>>(2);
+  const std::string text(1000, 'x');
+  const auto size_plus = [](const std::string& bound, int x) { return static_cast<int>(bound.size()) + x; };
+  const auto terms = pool->with({.read_ahead = 10});
+  auto read = terms.imap(procpool::partial(size_plus, text), std::views::iota(0, 100));
+  auto unread = terms.imap_unordered(procpool::partial(size_plus, text), std::views::iota(0, 100));
+  auto complete = terms.imap(twice, std::vector{1, 2, 3});
+  auto result = read.begin();  // From here on item 10 is under way.
+  pool.reset();
+  for (int i = 0; i < 10; ++i, ++result) REQUIRE(*result == 1000 + i);
+  CHECK(*result == 1010);
+  CHECK_THROWS_AS(++result, PoolClosed);
+  CHECK(collected(complete) == std::vector{2, 4, 6});
+}
+
+TEST_CASE("a lazy map and a loop over futures are of no use in a forked process, and do no harm there") {
+  ProcessPool pool{2};
+  std::vector<procpool::Future<int>> futures;
+  for (int i = 0; i < 100; ++i) futures.push_back(pool.submit(twice, i));
+  const auto is_refused_in_child = [](auto loop) {
+    auto each = loop->begin();
+    return true_in_child([&] {
+      try {
+        ++each;
+      } catch (const procpool::UsageError& error) {
+        loop.reset();
+        return std::string_view(error.what()).find("forked") != std::string_view::npos;
+      }
+      return false;
+    });
+  };
+  const auto kept = [](auto&& make) { return std::unique_ptr<decltype(make())>(new auto(make())); };
+  CHECK(is_refused_in_child(kept([&] { return pool.imap(twice, std::views::iota(0, 100)); })));
+  CHECK(is_refused_in_child(kept([&] { return pool.imap_unordered(twice, std::views::iota(0, 100)); })));
+  CHECK(is_refused_in_child(kept([&] { return procpool::as_completed(futures); })));
 }
 
 TEST_CASE("a lazy map of a range that throws at once throws when it is read") {

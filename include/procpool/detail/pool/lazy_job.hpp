@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,6 +16,7 @@
 
 #include <procpool/detail/pool/map_job.hpp>
 #include <procpool/detail/pool/map_sinks.hpp>
+#include <procpool/detail/task/future_access.hpp>
 
 namespace procpool::detail {
 
@@ -24,9 +26,7 @@ class OldestFirst {
   explicit OldestFirst(CompletionHub&) noexcept {}
   OldestFirst(const OldestFirst&) = delete;
   OldestFirst& operator=(const OldestFirst&) = delete;
-  ~OldestFirst() {
-    for (const SentChunk& chunk : chunks_) chunk.handle.cancel();
-  }
+  ~OldestFirst() { cancel_all(chunks_); }
 
   void add(SentChunk chunk) { chunks_.push_back(std::move(chunk)); }
   [[nodiscard]] std::size_t size() const noexcept { return chunks_.size(); }
@@ -41,28 +41,30 @@ class OldestFirst {
   std::deque<SentChunk> chunks_;
 };
 
-/// `InFlight` is OldestFirst, or ChunksInFlight for the order in which chunks end.
+/// `InFlight` is OldestFirst, or ChunksInFlight for the order in which chunks end. It may outlive the pool: what was
+/// sent before is given, then PoolClosed is thrown.
 template <class R, class InFlight>
 class LazyJob {
  public:
   LazyJob(const Sender& terms, std::unique_ptr<ChunkSource> source)
-      : source_(std::move(source)), spin_(terms.core->exchange().spin),
+      : exchange_(terms.core->exchange()), hold_(exchange_), source_(std::move(source)),
         chunk_size_(std::max<std::size_t>(terms.chunk_size, 1)),
-        read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : chunk_size_ * terms.core->workers() * 4),
-        progress_(terms, source_->remaining()), in_flight_(terms.core->exchange().hub) {
+        read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : four_chunks_each(terms.core->workers())),
+        progress_(terms, source_->remaining()), in_flight_(exchange_.hub) {
     send_ahead();
   }
 
   /// The next outcome; empty at the end. Rethrows, after the items before it, what the range threw.
   [[nodiscard]] std::optional<Outcome<R>> next() {
+    if (!exchange_.home.is_here()) throw_away_from_home("the results of a lazy map", exchange_.home);
     if (taken_ == collected_items_) {
       if (in_flight_.size() == 0) send_ahead();
       if (in_flight_.size() == 0) {
-        if (failure_of_range_) std::rethrow_exception(std::exchange(failure_of_range_, nullptr));
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
         progress_.finish();
         return std::nullopt;
       }
-      SentChunk chunk = in_flight_.next(spin_);
+      SentChunk chunk = in_flight_.next(exchange_.spin);
       collected_items_ = chunk.items;
       taken_ = 0;
       collected_.emplace(chunk.first);
@@ -81,19 +83,28 @@ class LazyJob {
       while (!is_exhausted_ && !(is_exhausted_ = source_->is_done())) {
         const std::size_t ahead = source_->position() - consumed_;
         if (ahead >= read_ahead_) return;
+        // Of a pool that has ended the source's terms name nothing any more.
+        if (const auto reason = exchange_.reason_of_break()) std::rethrow_exception(reason);
         // With something under way there is no need to wait for a place in the queue.
         auto chunk = source_->send(std::min(chunk_size_, read_ahead_ - ahead), in_flight_.size() == 0);
         if (!chunk) return;
         in_flight_.add(std::move(*chunk));
       }
     } catch (...) {
-      failure_of_range_ = std::current_exception();
+      failure_ = std::current_exception();
       is_exhausted_ = true;
     }
   }
 
+  /// Items; a chunk size that is meant to have no limit does not overflow.
+  [[nodiscard]] std::size_t four_chunks_each(std::size_t workers) const noexcept {
+    const std::size_t chunks = workers * 4;
+    return std::min(chunk_size_, std::numeric_limits<std::size_t>::max() / chunks) * chunks;
+  }
+
+  Exchange& exchange_;
+  Hold hold_;  // the pool and the futures may go before
   std::unique_ptr<ChunkSource> source_;
-  std::chrono::nanoseconds spin_;
   std::size_t chunk_size_;
   std::size_t read_ahead_;
   std::size_t consumed_ = 0;
@@ -103,7 +114,7 @@ class LazyJob {
   std::size_t collected_items_ = 0;
   std::size_t taken_ = 0;
   bool is_exhausted_ = false;
-  std::exception_ptr failure_of_range_;
+  std::exception_ptr failure_;
 };
 
 }  // namespace procpool::detail

@@ -17,19 +17,22 @@
 
 namespace procpool::detail {
 
+/// What was not collected is not wanted: the map was left early. In a process that was forked meanwhile they are not
+/// there.
+template <class Chunks>
+void cancel_all(const Chunks& chunks) {
+  for (const SentChunk& chunk : chunks) {
+    if (chunk.handle.valid() && chunk.handle.exchange().home.is_here()) chunk.handle.cancel();
+  }
+}
+
 /// The chunks of a map that are under way, by keys that are used again.
 class ChunksInFlight {
  public:
   explicit ChunksInFlight(CompletionHub& hub) noexcept : ended_(hub) {}
   ChunksInFlight(const ChunksInFlight&) = delete;
   ChunksInFlight& operator=(const ChunksInFlight&) = delete;
-
-  /// What was not collected is not wanted: an exception of the user's ends the map.
-  ~ChunksInFlight() {
-    for (const SentChunk& chunk : chunks_) {
-      if (chunk.handle.valid()) chunk.handle.cancel();
-    }
-  }
+  ~ChunksInFlight() { cancel_all(chunks_); }
 
   void add(SentChunk chunk) {
     if (free_.empty()) {

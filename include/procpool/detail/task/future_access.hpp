@@ -34,15 +34,16 @@ inline constexpr bool is_future<SharedFuture<T>> = true;
       "the result, which can be done once; share() makes a future that can be read often");
 }
 
-[[noreturn, gnu::cold]] inline void throw_away_from_home(const HomeProcess& home) {
-  throw UsageError(message({"a future made in process ", home.pid(), " was used in process ", current_pid(),
+/// `what`: "a future".
+[[noreturn, gnu::cold]] inline void throw_away_from_home(const char* what, const HomeProcess& home) {
+  throw UsageError(message({what, " made in process ", home.pid(), " was used in process ", current_pid(),
                             ", which was forked from it; use it where it was made, or send the value"}));
 }
 
 /// Throws UsageError if the result is gone, or belongs to another process.
 inline void require_usable(const ResultHandle& task) {
   if (!task.valid()) throw_without_result();
-  if (!task.exchange().home.is_here()) throw_away_from_home(task.exchange().home);
+  if (!task.exchange().home.is_here()) throw_away_from_home("a future", task.exchange().home);
 }
 
 struct FutureAccess {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/task/future_access.hpp>
 #include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/wait_set.hpp>
 #include <procpool/detail/task/when_ended.hpp>
@@ -26,7 +27,10 @@ class FutureSet {
   explicit FutureSet(std::span<const ResultHandle* const> all);
 
   /// The next one to end; empty at the deadline. Only while size() is above zero.
-  [[nodiscard]] std::optional<std::size_t> next(const Deadline& deadline) { return set_.next(home_.spin, deadline); }
+  [[nodiscard]] std::optional<std::size_t> next(const Deadline& deadline) {
+    if (!home_.home.is_here()) throw_away_from_home("a loop over futures", home_.home);
+    return set_.next(home_.spin, deadline);
+  }
 
   /// Tasks not yet answered.
   [[nodiscard]] std::size_t size() const noexcept { return set_.size(); }

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <procpool/detail/os/process_identity.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
 
 namespace procpool::detail {
@@ -22,6 +23,7 @@ class WaitSet final : private Watcher {
   WaitSet(const WaitSet&) = delete;
   WaitSet& operator=(const WaitSet&) = delete;
   ~WaitSet() {
+    if (!home_.is_here()) return;  // Some other thread may have held the hub's lock when this process was forked.
     for (const auto& [handle, key] : keys_) hub_.forget(handle, *this);
   }
 
@@ -64,6 +66,7 @@ class WaitSet final : private Watcher {
         [] { return true; }, this);
   }
 
+  const HomeProcess home_;
   CompletionHub& hub_;
   std::unordered_map<Handle, std::size_t> keys_;  // this and the next two: the caller's thread only
   std::vector<Handle> taken_;                     // from ready_, in order
