@@ -45,8 +45,8 @@ class ChunkBuilder {
   static constexpr std::size_t stride =
       (Layout::size + std::max({alignof(Sent)...}) - 1) / std::max({alignof(Sent)...}) * std::max({alignof(Sent)...});
 
-  /// Adds an item. `values` must live until write() if they are lvalues; others are encoded at once. If that throws, the
-  /// items before it stay.
+  /// Adds an item. `values` must live until write() if they are lvalues; others are encoded at once. What that throws
+  /// leaves the items before it as they are.
   template <class... Values>
   void add(Values&&... values) {
     if constexpr (is_flat) {
