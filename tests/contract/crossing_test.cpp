@@ -37,6 +37,15 @@ using procpool::UsageError;
 
 namespace {
 
+/// Asks for more than the alignment of the shared blocks.
+struct alignas(256) Wide {
+  double value = 0;
+};
+
+double last_if_aligned(std::span<const Wide> items) {
+  return reinterpret_cast<std::uintptr_t>(items.data()) % alignof(Wide) == 0 ? items.back().value : -1;
+}
+
 /// There and back again.
 template <class T>
 T echoed(const ProcessPool<>& pool, const T& value) {
@@ -136,6 +145,17 @@ TEST_CASE("a function with a view as its parameter reads the shared memory in pl
   const std::string text(1'000'000, 'x');
   CHECK_FALSE(pool.submit([](std::string_view seen) { return is_private(seen.data()); }, text).get());
   CHECK_FALSE(pool.submit([](const char* seen) { return is_private(seen); }, text).get());
+}
+
+TEST_CASE("a view of items that no block can be aligned for reads a copy") {
+  ProcessPool pool{2};
+  std::vector<Wide> items(10);
+  items.back().value = 7;
+  CHECK(pool.submit(last_if_aligned, items).get() == 7);
+  CHECK(pool.submit(partial(last_if_aligned, items)).get() == 7);
+  CHECK(pool.map(last_if_aligned, std::vector{items, items}) == std::vector{7., 7.});
+  const auto own = [](const Wide& item) { return last_if_aligned({&item, 1}); };
+  CHECK(pool.map(own, items).back() == 7);
 }
 
 TEST_CASE("what arrives as a view of text ends with a zero where C expects it") {

@@ -23,11 +23,11 @@ inline constexpr bool views_text<std::basic_string_view<C, R>, C> = true;
 template <class T>
 inline constexpr bool views_text<const T*, T> = is_character<T>;
 
-/// `T` is a std::span<const Item>.
+/// `T` is a std::span<const Item>, of items that may lie in a block as they are.
 template <class T, class Item>
 inline constexpr bool spans_items = false;
 template <class T, std::size_t Extent>
-inline constexpr bool spans_items<std::span<const T, Extent>, T> = true;
+inline constexpr bool spans_items<std::span<const T, Extent>, T> = alignof(T) <= block_alignment;
 
 /// True if a parameter (without reference) can view the block in place of a value that was sent as a `Sent`: a
 /// std::string for a std::string_view, a std::vector for a std::span, and so on.
