@@ -46,6 +46,22 @@ double last_if_aligned(std::span<const Wide> items) {
   return reinterpret_cast<std::uintptr_t>(items.data()) % alignof(Wide) == 0 ? items.back().value : -1;
 }
 
+/// Lets nobody take its address or use a comma behind it.
+struct Guarded {
+  int number = 0;
+  void operator&() const = delete;
+  template <class T>
+  void operator,(T&&) const = delete;
+};
+
+struct GuardedText {
+  std::string text = {};
+  int number = 0;
+  void operator&() const = delete;
+  template <class T>
+  void operator,(T&&) const = delete;
+};
+
 /// There and back again.
 template <class T>
 T echoed(const ProcessPool<>& pool, const T& value) {
@@ -156,6 +172,23 @@ TEST_CASE("a view of items that no block can be aligned for reads a copy") {
   CHECK(pool.map(last_if_aligned, std::vector{items, items}) == std::vector{7., 7.});
   const auto own = [](const Wide& item) { return last_if_aligned({&item, 1}); };
   CHECK(pool.map(own, items).back() == 7);
+}
+
+TEST_CASE("a type may overload the operators that the library might have used") {
+  ProcessPool pool{2};
+  const auto same = [](Guarded item) { return item; };
+  const auto same_text = [](const GuardedText& item) { return item; };
+  const std::vector<Guarded> items(3, Guarded{7});
+  const std::vector<GuardedText> texts(3, GuardedText{"text", 7});
+  CHECK(pool.submit(same, items[0]).get().number == 7);
+  CHECK(pool.map(same, items).back().number == 7);
+  CHECK(pool.map_async(same, items).get().back().number == 7);
+  CHECK(pool.submit(same_text, texts[0]).then(same_text).share().get().text == "text");
+  CHECK(pool.map(same_text, texts).back().text == "text");
+  CHECK(pool.map_outcomes(same_text, texts).back()->number == 7);
+  for (auto&& each : pool.imap(same_text, texts)) CHECK(each.number == 7);
+  const auto sum = [](Guarded a, Guarded b) { return Guarded{a.number + b.number}; };
+  CHECK(pool.map_reduce(same, sum, Guarded(), items).number == 21);
 }
 
 TEST_CASE("what arrives as a view of text ends with a zero where C expects it") {

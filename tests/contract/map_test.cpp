@@ -312,6 +312,7 @@ TEST_CASE("a starmap takes each item apart into the arguments of a call") {
   CHECK(pool.starmap_async(repeated, calls).get() == expected);
   CHECK(pool.starmap(std::minus<>(), std::map<int, int>{{1, 10}, {2, 30}}) == std::vector{-9, -28});
   CHECK(pool.starmap(repeated, std::vector<Call>()).empty());
+  CHECK(pool.starmap([] { return 1; }, std::vector<std::tuple<>>(3)) == std::vector{1, 1, 1});
 }
 
 TEST_CASE("a map that is sent asynchronously gives one future of all results") {

@@ -42,8 +42,10 @@ class ChunkBuilder {
  public:
   using Layout = FlatLayout<Sent...>;
   static constexpr bool is_flat = items_are_flat<Sent...>;
+  static constexpr std::size_t alignment = std::max({std::size_t{1}, alignof(Sent)...});
+  // Above zero also for items of no values, those of a starmap over std::tuple<>.
   static constexpr std::size_t stride =
-      (Layout::size + std::max({alignof(Sent)...}) - 1) / std::max({alignof(Sent)...}) * std::max({alignof(Sent)...});
+      std::max<std::size_t>(1, (Layout::size + alignment - 1) / alignment * alignment);
 
   /// Adds an item. `values` must live until write() if they are lvalues; others are encoded at once. What that throws
   /// leaves the items before it as they are.

@@ -207,7 +207,7 @@ class ChunkCall {
     } else if constexpr (chunk_results_of<Result> == ChunkResults::dense) {
       const Result result(call_item(chunk, i, function, state));
       chunk.leave_if_forked();
-      std::memcpy(chunk.results() + i * sizeof result, &result, sizeof result);
+      std::memcpy(chunk.results() + i * sizeof result, std::addressof(result), sizeof result);
     } else {
       chunk.store_block(i, Result(call_item(chunk, i, function, state)));
     }

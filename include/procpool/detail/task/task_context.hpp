@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 
 #include <procpool/detail/result/outbox_writer.hpp>
@@ -48,7 +49,7 @@ class TaskContext {
   template <class T>
   void return_inline(const T& value) noexcept {
     static_assert(sizeof(T) <= sizeof(result.word));
-    std::memcpy(&result.word, &value, sizeof value);
+    std::memcpy(&result.word, std::addressof(value), sizeof value);
     result.size = sizeof value;
     result.kind = ResultKind::inline_value;
   }
