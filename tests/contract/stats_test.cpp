@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -69,6 +70,16 @@ TEST_CASE("a pool counts failures, deaths and the failures that nobody was told 
   dying = {};
   CHECK(pool.stats().dropped_failures == 2);
   CHECK(pool.stats().failed == 2);
+}
+
+TEST_CASE("a map that failed while it was sent has told its caller") {
+  ProcessPool pool{1};
+  auto broken = std::views::iota(0, 10) | std::views::transform([](int x) {
+                  if (x == 5) throw std::out_of_range("the range is broken");
+                  return x;
+                });
+  CHECK_THROWS_AS(pool.map_async([](int x) { return x; }, broken), std::out_of_range);
+  CHECK(pool.stats().dropped_failures == 0);
 }
 
 TEST_CASE("a failure that was taken stays counted as one") {

@@ -113,6 +113,7 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
     finish_sending();
   } catch (...) {
     fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
+    result.mark_read();                                             // The caller is told.
     throw;
   }
   return result;
