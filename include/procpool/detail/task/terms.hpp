@@ -33,7 +33,7 @@ struct Terms {
   static void write(std::byte* block, const GivenTerms& given) noexcept {
     const Terms terms{given.label.size(), given.progress};
     std::memcpy(block, &terms, sizeof terms);
-    std::memcpy(block + sizeof terms, given.label.data(), given.label.size());
+    given.label.copy(reinterpret_cast<char*>(block + sizeof terms), given.label.size());  // of an empty one, nothing
   }
   [[nodiscard]] static GivenTerms read(const std::byte* block) noexcept {
     Terms terms;
