@@ -91,6 +91,32 @@ TEST_CASE("a worker that dies of what is sent to each is reported and replaced")
   CHECK(pool.run_on_each_worker(procpool::this_worker::index) == std::vector<std::size_t>{0, 1});
 }
 
+TEST_CASE("a call to each worker that ends early takes back what has not begun") {
+  const SharedGate first;
+  const SharedGate second;
+  const SharedCount calls;
+  ProcessPool pool{2};
+  const OpensAtEnd opens_first(first);
+  const OpensAtEnd opens_second(second);
+  const auto hold = [first = first.get(), second = second.get()] {
+    (procpool::this_worker::index() == 0 ? first : second)->pass();
+  };
+  const auto held = {pool.submit(hold), pool.submit(hold)};
+  REQUIRE(first->is_reached_by(1));
+  REQUIRE(second->is_reached_by(1));
+  first->open();
+  const auto refuse = [](const procpool::Progress&) { throw std::runtime_error("no more"); };
+  CHECK_THROWS_WITH(pool.with({}).on_progress(refuse).run_on_each_worker([calls = calls.get()] { return ++*calls; }),
+                    "no more");
+  CHECK(pool.stats().queued == 0);
+  second->open();
+  CHECK(pool.run_on_each_worker(procpool::this_worker::index) == std::vector<std::size_t>{0, 1});
+  procpool::wait_all(held);
+  pool.wait_idle();
+  CHECK(calls->load() == 1);
+  CHECK(pool.stats().dropped_failures == 0);
+}
+
 TEST_CASE("several threads may send to each worker at once") {
   const SharedCount calls;
   ProcessPool pool{2};

@@ -4,15 +4,38 @@
 /// @file
 /// run_on_each_worker: one task in the mailbox of every worker.
 
+#include <cstddef>
 #include <exception>
 #include <mutex>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/pool/map_sinks.hpp>
 #include <procpool/detail/pool/progress_reports.hpp>
 
 namespace procpool::detail {
+
+/// The tasks of one call. What has not begun when they go, because the call ended early, is not wanted: its mailbox, which
+/// holds one task, is for the next call.
+class PostedTasks {
+ public:
+  PostedTasks() = default;
+  PostedTasks(const PostedTasks&) = delete;
+  PostedTasks& operator=(const PostedTasks&) = delete;
+  ~PostedTasks() {
+    for (const ResultHandle& task : tasks_) {
+      if (task.valid() && task.exchange().home.is_here()) task.cancel();
+    }
+  }
+
+  void add(ResultHandle task) { tasks_.push_back(std::move(task)); }
+  [[nodiscard]] std::size_t size() const noexcept { return tasks_.size(); }
+  [[nodiscard]] ResultHandle& operator[](std::size_t worker) noexcept { return tasks_[worker]; }
+
+ private:
+  std::vector<ResultHandle> tasks_;
+};
 
 /// The results by worker index; void if f returns void. All have ended when it returns or throws the first failure.
 template <class State, class F, class... Args>
@@ -23,16 +46,16 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   core.require_home();
   sender.check(f, ThisCall::run);
   const std::lock_guard one_at_a_time(core.broadcast_mutex());
-  std::vector<ResultHandle> tasks;
+  PostedTasks tasks;
   for (std::size_t worker = 0; worker < core.workers(); ++worker) {
     OutgoingTask task = ThisCall::send(
         {sender.label()}, [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f,
         args...);
-    tasks.push_back(core.post(worker, task.record, std::move(task.note)));
+    tasks.add(core.post(worker, task.record, std::move(task.note)));
   }
   ProgressReports progress(sender, tasks.size());
-  for (const ResultHandle& task : tasks) {
-    task.wait();
+  for (std::size_t worker = 0; worker < tasks.size(); ++worker) {
+    tasks[worker].wait();
     progress.add(1);
   }
   progress.finish();
