@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <ranges>
@@ -43,7 +44,7 @@ std::string checksum(const fs::path& path) {
   return std::to_string(crc.checksum()) + ' ' + std::to_string(size) + ' ' + path.string();
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 2) {
     std::fputs("usage: checksum_tree DIR\n", stderr);
     return 2;
@@ -67,4 +68,7 @@ int main(int argc, char** argv) {
   }
   for (const std::string& line : lines) std::puts(line.c_str());
   return all_read ? 0 : 1;
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "checksum_tree: %s\n", error.what());
+  return 1;
 }

@@ -48,3 +48,10 @@ chmod 755 "$tree/empty" "$tree/empty folder"
 [ "$status" -eq 1 ]
 [ "$(cat "$scratch/errors")" = "checksum_tree: $tree/empty: Permission denied" ]
 [ "$(wc -l <"$scratch/said")" -eq 5 ]
+
+# A folder that is not there is told of.
+status=0
+"$program" "$scratch/nowhere" >"$scratch/said" 2>"$scratch/errors" || status=$?
+[ "$status" -eq 1 ]
+[ ! -s "$scratch/said" ]
+grep -q '^checksum_tree: .*No such file or directory' "$scratch/errors"

@@ -3,10 +3,12 @@
 // The twenty most frequent words in all text files below a folder: word_count DIR
 //
 // map_reduce counts the words of each file in a worker, merges the counts of neighbouring files there, and merges what
-// the workers send back. A word is a run of ASCII letters in lower case; a file with a zero byte is no text.
+// the workers send back. A word is a run of ASCII letters in lower case; a file with a zero byte is no text,
+// nor is one that cannot be read.
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -43,7 +45,7 @@ Counts merge(Counts counts, const Counts& more) {
   return counts;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 2) {
     std::fputs("usage: word_count DIR\n", stderr);
     return 2;
@@ -51,7 +53,7 @@ int main(int argc, char** argv) {
 
   procpool::ProcessPool pool;
   std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(argv[1])) {
+  for (const auto& entry : fs::recursive_directory_iterator(argv[1], fs::directory_options::skip_permission_denied)) {
     if (fs::is_regular_file(entry.symlink_status())) files.push_back(entry.path());
   }
   const Counts counts = pool.map_reduce(count_words, merge, Counts(), files);
@@ -62,4 +64,7 @@ int main(int argc, char** argv) {
   std::stable_sort(words.begin(), words.end(), is_more_frequent);
   words.resize(std::min<std::size_t>(words.size(), 20));
   for (const auto& [word, count] : words) std::printf("%7ld %s\n", count, word.c_str());
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "word_count: %s\n", error.what());
+  return 1;
 }

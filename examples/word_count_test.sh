@@ -34,3 +34,10 @@ grep -q '^ *5 the$' "$scratch/said"
 same_as_by_hand "$scratch/empty"
 same_as_by_hand /usr/include/c++
 [ "$(wc -l <"$scratch/said")" -eq 20 ]
+
+# A folder that is not there is told of.
+status=0
+"$program" "$scratch/nowhere" >"$scratch/said" 2>"$scratch/errors" || status=$?
+[ "$status" -eq 1 ]
+[ ! -s "$scratch/said" ]
+grep -q '^word_count: .*No such file or directory' "$scratch/errors"

@@ -74,7 +74,8 @@ class Verbs {
   auto map_outcomes(const F& f, Ranges&&... ranges) const;
 
   /// The results one by one, in order, as a range. At most TaskOptions::read_ahead items are in flight or waiting to be
-  /// read. An lvalue range must outlive what is returned.
+  /// read. An lvalue range must outlive what is returned; the pool need not, but behind what was sent by its end comes
+  /// PoolClosed. What the ranges throw comes behind the items before it.
   template <class F, detail::InputRange... Ranges>
     requires(sizeof...(Ranges) > 0)
   auto imap(const F& f, Ranges&&... ranges) const;

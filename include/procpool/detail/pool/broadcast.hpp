@@ -16,8 +16,8 @@
 
 namespace procpool::detail {
 
-/// The tasks of one call. What has not begun when they go, because the call ended early, is not wanted: its mailbox, which
-/// holds one task, is for the next call.
+/// The tasks of one call. What has not begun when they go, because the call ended early, is not wanted: a mailbox holds
+/// one task, and the next call needs it.
 class PostedTasks {
  public:
   PostedTasks() = default;
