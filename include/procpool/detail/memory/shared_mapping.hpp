@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -59,7 +60,9 @@ class SharedMapping {
 
 inline SharedMapping::SharedMapping(std::size_t bytes) : memfd_(::memfd_create("procpool", MFD_CLOEXEC)) {
   if (!memfd_.is_open()) throw std::system_error(errno, std::generic_category(), "memfd_create");
-  if (::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
+  rlimit largest_file{};  // Beyond it ftruncate(2) would end this process (SIGXFSZ).
+  const bool is_refused = ::getrlimit(RLIMIT_FSIZE, &largest_file) == 0 && bytes > largest_file.rlim_cur;
+  if (is_refused || ::ftruncate(memfd_.get(), static_cast<off_t>(bytes)) != 0) {
     throw SharedMemoryExhausted("the system refuses to reserve " + std::to_string(bytes) +
                                 " bytes of shared memory; set PoolOptions::shared_memory to less");
   }

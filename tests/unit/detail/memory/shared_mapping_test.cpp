@@ -88,6 +88,20 @@ TEST_CASE("a mapping that the system refuses says how much was asked and what to
   }));
 }
 
+TEST_CASE("a mapping larger than the process's largest file is refused, and does not end the process") {
+  CHECK(true_in_child([] {
+    const rlimit little{mebi, RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &little);
+    const SharedMapping as_large_as_can_be(mebi);
+    try {
+      const SharedMapping mapping(mebi + 4096);
+    } catch (const SharedMemoryExhausted&) {
+      return true;
+    }
+    return false;
+  }));
+}
+
 TEST_CASE("the default reservation keeps within the limits of the process") {
   CHECK(procpool::detail::default_reservation() >= 64 * mebi);
   CHECK(true_in_child([] {
