@@ -16,18 +16,26 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <string>
 
 #include <procpool/detail/memory/region.hpp>
 #include <procpool/detail/result/slot.hpp>
 #include <procpool/detail/result/task_note.hpp>
+#include <procpool/error/pool_errors.hpp>
 
 namespace procpool::detail {
 
 class SlotTable {
  public:
+  /// Throws SharedMemoryExhausted if this process may not have a private word for each slot.
   SlotTable(const SharedMapping& mapping, std::byte* begin, std::size_t slots)
       : region_(mapping, begin, slots * sizeof(Slot)), slots_(reinterpret_cast<Slot*>(begin)), capacity_(slots),
-        private_(static_cast<Private*>(std::malloc(slots * sizeof(Private)))) {}
+        private_(static_cast<Private*>(std::malloc(slots * sizeof(Private)))) {
+    if (private_ == nullptr) {
+      throw SharedMemoryExhausted("the system refuses a pool " + std::to_string(slots * sizeof(Private)) +
+                                  " bytes of bookkeeping; set PoolOptions::shared_memory to less");
+    }
+  }
 
   [[nodiscard]] Slot& operator[](Handle handle) const noexcept { return slots_[handle]; }
   [[nodiscard]] bool contains(Handle handle) const noexcept { return handle < was_used(); }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <sys/resource.h>
+
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -9,6 +11,7 @@
 #include <procpool/detail/result/slot_table.hpp>
 
 #include "../../../support/catch.hpp"
+#include "../../../support/in_child.hpp"
 
 using procpool::detail::Handle;
 using procpool::detail::SharedMapping;
@@ -118,3 +121,20 @@ TEST_CASE("a retired slot never comes again") {
   }
   CHECK(count == Table::capacity - 1);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // They end a process that gets no memory.
+TEST_CASE("a slot table for which the process may not have the memory is refused") {
+  CHECK(true_in_child([] {
+    const SharedMapping mapping(std::size_t{1} << 20);
+    constexpr std::size_t slots = std::size_t{1} << 24;
+    const rlimit nothing_more{std::size_t{64} << 20, RLIM_INFINITY};  // less than one word for each
+    ::setrlimit(RLIMIT_AS, &nothing_more);
+    try {
+      const SlotTable table(mapping, mapping.begin(), slots);
+    } catch (const procpool::SharedMemoryExhausted&) {
+      return true;
+    }
+    return false;
+  }));
+}
+#endif
