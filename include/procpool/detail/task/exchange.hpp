@@ -83,7 +83,7 @@ class Exchange final : public Retained {
   void break_all(const std::exception_ptr& reason);
   [[nodiscard]] std::exception_ptr reason_of_break() const;
 
-  /// Puts a slot whose result nobody will read where the sweeper finds it.
+  /// Puts a slot whose result nobody will read where the sweeper finds it, unless its task has ended meanwhile.
   void abandon(Handle handle);
 
   /// Frees up to `most` abandoned tasks that have ended, and counts their failures.
@@ -176,7 +176,8 @@ class Exchange final : public Retained {
 
 inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
                           std::chrono::nanoseconds spin_budget)
-    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)), spin(spin_budget), mapping(plan_.total()),
+    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)), spin(spin_budget),
+      mapping(plan_.total()),
       pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
                      ? carve(own)
                      : throw SharedMemoryExhausted("the system has no memory for the pool's " +
@@ -227,10 +228,17 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
   }
 }
 
+/// A task that has ended meanwhile is freed here: its pool may have gone, and then nobody sweeps any more.
 inline void Exchange::abandon(Handle handle) {
-  const std::lock_guard lock(mutex_);
-  abandoned_.push_back(handle);
-  abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
+  {
+    const std::lock_guard lock(mutex_);
+    if (!slots[handle].load().is_final()) {
+      abandoned_.push_back(handle);
+      abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
+      return;
+    }
+  }
+  discard(handle);
 }
 
 inline std::size_t Exchange::abandoned() const {
@@ -238,7 +246,8 @@ inline std::size_t Exchange::abandoned() const {
 }
 
 inline void Exchange::sweep(std::size_t most) {
-  if (abandoned() == 0) return;
+  // The sweep of everything asks under the lock: after the last of a pool's, abandon() finds that all has ended.
+  if (most != SIZE_MAX && abandoned() == 0) return;
   std::vector<Handle> ended;
   {
     const std::lock_guard lock(mutex_);
