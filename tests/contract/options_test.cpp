@@ -12,6 +12,7 @@
 #include <limits>
 #include <memory>
 #include <set>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -75,6 +76,20 @@ TEST_CASE("an option that makes no sense is a mistake that is named") {
                     ContainsSubstring("max_tasks_per_worker is -1"));
   CHECK_THROWS_WITH(ProcessPool(PoolOptions{.library_threads = -2}), ContainsSubstring("library_threads is -2"));
   CHECK_THROWS_AS(ProcessPool(PoolOptions{.shared_memory = 4096}), UsageError);
+}
+
+TEST_CASE("the least memory that a pool is made with has room for a result of each of its workers") {
+  constexpr std::size_t step = std::size_t{256} << 10;
+  for (const int workers : {3, 12}) {
+    for (std::size_t memory = step;; memory += step) {
+      try {
+        ProcessPool pool{{.workers = workers, .queue_capacity = 64, .shared_memory = memory}};
+        CHECK(pool.run_on_each_worker([] { return std::string(100, 'x'); }).size() == std::size_t(workers));
+        break;
+      } catch (const UsageError&) {  // It is too little.
+      }
+    }
+  }
 }
 
 TEST_CASE("a pool works with every policy of waiting") {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <string>
 
+#include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot.hpp>
 #include <procpool/detail/ring/ring.hpp>
 #include <procpool/error/error.hpp>
@@ -26,8 +27,8 @@ struct MemoryPlan {
   std::size_t data;       // blocks of the parent that workers write to
   std::size_t outbox;     // blocks of the workers
 
-  /// Divides `total` bytes. Throws UsageError if they do not suffice for a pool.
-  static MemoryPlan divide(std::size_t total, std::size_t fixed, std::size_t rings);
+  /// Divides `total` bytes. Throws UsageError if they do not suffice for a pool of so many workers.
+  static MemoryPlan divide(std::size_t total, std::size_t workers, std::size_t fixed, std::size_t rings);
 
   [[nodiscard]] std::size_t total() const noexcept { return fixed + rings + slots + arguments + data + outbox; }
 
@@ -36,8 +37,10 @@ struct MemoryPlan {
   static constexpr std::size_t align_up(std::size_t bytes) noexcept { return align(bytes + granule - 1); }
 };
 
-inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t fixed, std::size_t rings) {
-  constexpr std::size_t least = std::size_t{4} << 20;
+inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t workers, std::size_t fixed, std::size_t rings) {
+  // More than a quarter becomes the outbox, where a worker that has once filled an extent keeps it for its life.
+  constexpr std::size_t least_for_worker = std::size_t{4} * Outbox::smallest_extent;
+  const std::size_t least = std::max<std::size_t>(4, workers) * least_for_worker;
   MemoryPlan plan{};
   plan.fixed = align_up(fixed);
   plan.rings = align_up(rings);

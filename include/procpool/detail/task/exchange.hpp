@@ -176,7 +176,7 @@ class Exchange final : public Retained {
 
 inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
                           std::chrono::nanoseconds spin_budget)
-    : plan_(MemoryPlan::divide(total, fixed_part(workers, own), rings)), spin(spin_budget),
+    : plan_(MemoryPlan::divide(total, workers, fixed_part(workers, own), rings)), spin(spin_budget),
       mapping(plan_.total()),
       pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
                      ? carve(own)
