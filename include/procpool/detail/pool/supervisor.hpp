@@ -13,8 +13,10 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include <chrono>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,8 +76,8 @@ class Supervisor {
 
  private:
   static constexpr int tick_milliseconds = 25;
-  static constexpr int lingering_ticks = 20;   // without work, before it sleeps
-  static constexpr int most_failed_forks = 8;  // ticks without any worker
+  static constexpr int lingering_ticks = 20;                 // without work, before it sleeps
+  static constexpr std::chrono::seconds longest_refusal{1};  // of every fork, with no worker left
 
   void run();
   void sleep_or_tick();
@@ -108,8 +110,8 @@ class Supervisor {
   Life next_life_ = 1;
   UnreadyLives unready_lives_;
   int ticks_without_work_ = 0;
-  int ticks_without_workers_ = 0;
-  std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
+  std::optional<std::chrono::steady_clock::time_point> refused_since_;  // no worker is left, and a fork has failed
+  std::uint64_t heads_ = 0;                                             // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
   std::atomic<bool> is_asleep_{false};        // written by the supervisor; read by submitters
   std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
@@ -317,13 +319,17 @@ inline void Supervisor::judge_forks() {
     // the birth, which has cleared it.
     const bool is_alive = lives.born.load(std::memory_order_acquire) != lives.dead.load(std::memory_order_acquire);
     if (is_alive) {
-      ticks_without_workers_ = 0;
+      refused_since_.reset();
       return;
     }
     // (4) acquire-load, pairs with (3) of zygote.hpp: the births and deaths before the refusal.
     if (const int last = lives.fork_error.load(std::memory_order_acquire); last != 0) error = last;
   }
-  if (error == 0 || ++ticks_without_workers_ < most_failed_forks) return;
+  if (error == 0) return;
+  // By the clock: every refusal wakes this thread, and one round of them is as many as the pool has workers.
+  const auto now = std::chrono::steady_clock::now();
+  if (!refused_since_) refused_since_ = now;
+  if (now - *refused_since_ < longest_refusal) return;
   break_pool(std::make_exception_ptr(BrokenPool("no worker of the pool is left and the system refuses to make one: " +
                                                 std::generic_category().message(error))));
 }
