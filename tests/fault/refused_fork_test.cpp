@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 
 using procpool::BrokenPool;
 using procpool::ProcessPool;
+using procpool::WorkerDied;
 
 namespace {
 
@@ -41,4 +44,16 @@ TEST_CASE("a pool that the system gives no worker is broken, and says so") {
   ProcessPool pool{{.workers = 2, .preload = [] { refusals = INT_MAX; }}};
   CHECK_THROWS_WITH(pool.submit([] {}).get(), Catch::Matchers::ContainsSubstring("refuses to make one"));
   CHECK_THROWS_AS(pool.submit([] {}), BrokenPool);
+}
+
+TEST_CASE("deaths are noticed in a pool that has no descriptor left for them") {
+  const auto leave_no_descriptor = [] {
+    const rlimit standard_streams{3, 3};
+    ::setrlimit(RLIMIT_NOFILE, &standard_streams);
+  };
+  ProcessPool pool{{.workers = 1, .preload = leave_no_descriptor}};
+  for (int i = 0; i < 3; ++i) {
+    CHECK(pool.submit([](int n) { return n; }, i).get() == i);
+    CHECK_THROWS_AS(pool.submit([] { ::raise(SIGKILL); }).get(), WorkerDied);
+  }
 }

@@ -94,7 +94,8 @@ inline void Zygote::run() noexcept {
 inline void Zygote::wait_for_news() {
   pollfd watched[] = {{socket_.get(), POLLIN, 0}, {child_signals_.get(), POLLIN, 0}, {user_process_.get(), POLLIN, 0}};
   // After a failed fork it tries again later, each time twice as late.
-  const int timeout = failed_forks_ == 0 ? -1 : std::min(1000, 10 << std::min(failed_forks_, 7));
+  int timeout = failed_forks_ == 0 ? -1 : std::min(1000, 10 << std::min(failed_forks_, 7));
+  if (!child_signals_.is_open()) timeout = 20;  // No descriptor was left: nothing else tells of a death.
   if (::poll(watched, std::size(watched), timeout) <= 0) return;
   if (watched[2].revents != 0) is_abandoned_ = true;
   if (watched[1].revents != 0) {
