@@ -73,7 +73,7 @@ class PoolWithoutProcesses {
     const std::lock_guard lock(exchange_->submit_mutex);
     const procpool::detail::Handle handle = fill_slot(run, argument, nullptr);
     const std::uint64_t ticket = next_post_++ | procpool::detail::posted_bit;
-    exchange_->slots[handle].store(procpool::detail::StateWord::queued(ticket));
+    exchange_->slots[handle].store(procpool::detail::StateWord::queued(ticket).with_posted());
     row(worker).mailbox.store(procpool::detail::Cell(ticket, handle).bits);
     return procpool::detail::ResultHandle(*exchange_, handle);
   }

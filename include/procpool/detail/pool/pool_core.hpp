@@ -214,7 +214,7 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
   const Handle handle = *slot;
   fill_slot(handle, record, std::move(note));
   const std::uint64_t ticket = next_post_++ | posted_bit;
-  exchange_->slots[handle].store(StateWord::queued(ticket));
+  exchange_->slots[handle].store(StateWord::queued(ticket).with_posted());
   // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
   layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);
   ++submitted_;

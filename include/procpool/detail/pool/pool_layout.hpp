@@ -25,7 +25,7 @@ namespace procpool::detail {
 enum class RingName : std::uint8_t { requeued, high, normal, low };
 inline constexpr std::size_t ring_count = 4;
 
-/// The ticket of a task in a mailbox has this bit, so that no stale cell of a ring ever matches it.
+/// The ticket of a task in a mailbox has this bit, so that it is not that of a stale cell of a ring.
 inline constexpr std::uint64_t posted_bit = std::uint64_t{1} << (ticket_bits - 1);
 
 /// Steers the processes of a pool. Each word is set once.

@@ -114,7 +114,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   give_back_unpublished(layout_.row(index), note);
   if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
     const StateWord again = word.with_requeues(word.requeues() + 1);
-    if ((word.ticket() & posted_bit) != 0) post_again(index, handle, again);
+    if (word.is_posted()) post_again(index, handle, again);
     else requeue(handle, again);
     return true;
   }
@@ -283,7 +283,7 @@ inline bool Repair::is_stray(Handle handle, StateWord word) {
 inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
   const Cell cell(word.ticket(), handle);
   const auto is_led_to = [&] {
-    if ((word.ticket() & posted_bit) == 0) {
+    if (!word.is_posted()) {
       return std::any_of(layout_.rings().begin(), layout_.rings().end(),
                          [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
     }

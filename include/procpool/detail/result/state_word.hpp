@@ -55,6 +55,8 @@ class StateWord {
   /// Whoever ends the task reports it to the completion ring.
   [[nodiscard]] constexpr bool is_watched() const noexcept { return (bits_ & notify_bit) != 0; }
   [[nodiscard]] constexpr bool is_asked_to_stop() const noexcept { return (bits_ & stop_bit) != 0; }
+  /// It is for one worker alone, and waits in its mailbox. Not what its ticket says: a ring's may grow that large.
+  [[nodiscard]] constexpr bool is_posted() const noexcept { return (bits_ & posted_flag) != 0; }
   /// The task will not change any more, but for being taken.
   [[nodiscard]] constexpr bool is_final() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
 
@@ -80,6 +82,7 @@ class StateWord {
   }
   [[nodiscard]] constexpr StateWord with_waiting() const noexcept { return StateWord(bits_ | waiting_bit); }
   [[nodiscard]] constexpr StateWord with_notify() const noexcept { return StateWord(bits_ | notify_bit); }
+  [[nodiscard]] constexpr StateWord with_posted() const noexcept { return StateWord(bits_ | posted_flag); }
   [[nodiscard]] constexpr StateWord with_stop() const noexcept { return StateWord(bits_ | stop_bit); }
 
  private:
@@ -87,6 +90,7 @@ class StateWord {
   static constexpr std::uint64_t waiting_bit = 1 << 4;
   static constexpr std::uint64_t notify_bit = 1 << 5;
   static constexpr std::uint64_t stop_bit = 1 << 6;
+  static constexpr std::uint64_t posted_flag = 1 << 7;
   static constexpr int owner_shift = 8;
   static constexpr int requeues_shift = 20;
   static constexpr std::uint64_t most_requeues = 0xF;

@@ -234,6 +234,19 @@ TEST_CASE("a task in a mailbox runs in that worker's next life, and nowhere else
   CHECK(value_of_task(std::move(task)) == 5);
 }
 
+TEST_CASE("a task of a ring that has counted very far is queued again, not put into a mailbox") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  const StateWord word = stage.pool.slot(task).load();
+  stage.pool.slot(task).store(word.with_ticket(posted_bit + 5));
+  stage.claim(task);
+  stage.die();
+  CHECK(stage.row.mailbox == 0);
+  stage.run_rest();
+  CHECK(value_of_task(std::move(task)) == 5);
+  CHECK(runs == 1);
+}
+
 TEST_CASE("more tasks than the ring for them holds are queued again in time") {
   constexpr int count = 5000;
   Stage stage;
@@ -495,7 +508,7 @@ TEST_CASE("a task whose state was ruined fails instead of hanging whoever waits 
     stage.start(other);
     wild = StateWord(sound).with_phase(Phase::running).with_owner(0).bits();
   }
-  SECTION("to one that waits in a mailbox") { wild = StateWord(sound).with_ticket(posted_bit).bits(); }
+  SECTION("to one that waits in a mailbox") { wild = StateWord(sound).with_ticket(posted_bit).with_posted().bits(); }
   stage.pool.slot(task).state = wild;
   stage.repair.look_for_strays(all);
   REQUIRE(task.wait());
