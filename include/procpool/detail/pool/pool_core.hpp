@@ -164,10 +164,10 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   ring.ring.publish(handle);
   ++submitted_;
   lock.unlock();
-  layout_.wake_one();
+  const bool woke_worker = layout_.wake_one();
   supervisor_.notice_work();
   exchange_->sweep(2);
-  return ResultHandle(*exchange_, handle);
+  return ResultHandle(*exchange_, handle, woke_worker);
 }
 
 /// Lets go of the lock, so that a slot may come back. Throws if none will.

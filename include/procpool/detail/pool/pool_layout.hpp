@@ -78,14 +78,16 @@ class PoolLayout {
   [[nodiscard]] PoolWords& words() const noexcept { return *words_; }
   [[nodiscard]] std::size_t workers() const noexcept { return workers_; }
 
-  /// Wakes one sleeper unless somebody looks for work already. Call it after publishing.
+  /// Wakes one sleeper unless somebody looks for work already; true if it did. Call it after publishing.
   ///
   /// Lemma "publish / looking": a published task is seen by a worker that looks, or a sleeper is woken for it. The
   /// submitter stores the cell, then reads the bits; a worker that ends its look sets its bits (asleep, or neither when
   /// it found other work), then reads the cells once more. All four are seq_cst, so one of the two sees the other. A
   /// worker that found other work and sees this task wakes the next sleeper by this same call.
-  void wake_one() noexcept {
-    if (const std::optional<WorkerIndex> sleeper = presence.choose_sleeper()) rows_[*sleeper].wake.ring_one();
+  bool wake_one() noexcept {
+    const std::optional<WorkerIndex> sleeper = presence.choose_sleeper();
+    if (sleeper) rows_[*sleeper].wake.ring_one();
+    return sleeper.has_value();
   }
 
   /// Wakes every worker, to look at its mailbox, at the words, and at the rings.

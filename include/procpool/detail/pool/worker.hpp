@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 
+#include <procpool/detail/os/cpu_placement.hpp>
 #include <procpool/detail/os/stdio_flush.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/task/task_context.hpp>
@@ -30,6 +31,8 @@ class Worker {
   void serve(WorkerSelf& self, const std::function<bool()>& should_leave);
 
  private:
+  static constexpr int most_meetings = 8;
+
   struct Claim {
     Slot* slot;
     Handle handle;
@@ -42,6 +45,7 @@ class Worker {
   void signal_space(RingAndSpace& ring, std::uint64_t head) noexcept;
 
   [[nodiscard]] std::optional<Claim> wait_for_work() noexcept;
+  [[nodiscard]] bool makes_way() noexcept;
   [[nodiscard]] bool more_work_waits() const noexcept;
   void start_looking() noexcept;
 
@@ -55,6 +59,7 @@ class Worker {
   OutboxWriter outbox_;
   bool is_looking_ = false;
   std::uint32_t turns_ = 0;  // claims tried, for the turn of the low ring
+  int meetings_ = 0;         // in a row, in makes_way()
 };
 
 inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_leave) {
@@ -162,7 +167,7 @@ inline void Worker::start_looking() noexcept {
 /// Looks for a while, then sleeps until woken. Empty: look at everything again.
 inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   if (!is_looking_) start_looking();
-  for (Spinner spinner(exchange_.spin); spinner.spin();) {
+  for (Spinner spinner(makes_way() ? std::chrono::nanoseconds::zero() : exchange_.spin); spinner.spin();) {
     if (auto work = find_work()) return work;
     if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
   }
@@ -175,6 +180,20 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0) row_.wake.wait(key);
   layout_.presence.start_looking(index_);
   return std::nullopt;
+}
+
+/// True if a thread of the user's process went to sleep on this CPU, and now perhaps has a result to read: a look would
+/// keep it from running, and with it the next task from coming. If the two meet here again and again, the worker moves.
+inline bool Worker::makes_way() noexcept {
+  const int sleeper = exchange_.signal().sleeper_cpu.load(std::memory_order_relaxed);  // relaxed: a hint
+  if (sleeper < 0 || sleeper != current_cpu()) {
+    meetings_ = 0;
+    return false;
+  }
+  if (++meetings_ < most_meetings) return true;
+  meetings_ = 0;
+  move_to_another_cpu(layout_.workers());
+  return sleeper == current_cpu();
 }
 
 inline bool Worker::more_work_waits() const noexcept {

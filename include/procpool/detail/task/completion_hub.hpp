@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/os/cpu_placement.hpp>
 #include <procpool/detail/result/completion_ring.hpp>
 #include <procpool/detail/result/slot_table.hpp>
 #include <procpool/detail/wait/deadline.hpp>
@@ -29,6 +30,15 @@ namespace procpool::detail {
 struct ResultSignal {
   EventCount ended;                        // rung for those who wait for many
   std::atomic<std::uint32_t> sleepers{0};  // threads of the user's process asleep on it; written by them alone
+
+  // Where a thread of the user's process last went to sleep, waiting for a result; -1: none yet. A hint, written by
+  // those threads, read by workers: see Worker::makes_way().
+  std::atomic<int> sleeper_cpu{-1};
+
+  /// The calling thread is about to sleep.
+  void note_sleeper() noexcept {
+    sleeper_cpu.store(current_cpu(), std::memory_order_relaxed);  // relaxed: a hint
+  }
 };
 
 /// Told of the end of the tasks it watches, under the hub's lock: it must not run code of the user's.
@@ -179,6 +189,7 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
     signal_.sleepers.fetch_add(1, std::memory_order_seq_cst);
     const EventCount::Key key = signal_.ended.key();
     const bool taken = look(1);
+    signal_.note_sleeper();
     if (!taken) signal_.ended.wait(key, expects || deadline ? sleep : no_timeout);
     signal_.sleepers.fetch_sub(1, std::memory_order_relaxed);  // relaxed: who still counts it rings in vain
     if (taken || look(0)) return true;

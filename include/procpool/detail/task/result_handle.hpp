@@ -27,15 +27,19 @@ struct RawResult {
 class ResultHandle {
  public:
   ResultHandle() noexcept = default;
-  ResultHandle(Exchange& exchange, Handle handle) noexcept : exchange_(&exchange), handle_(handle) {}
+  /// `woke_worker`: every worker slept when the task was sent.
+  ResultHandle(Exchange& exchange, Handle handle, bool woke_worker = false) noexcept
+      : exchange_(&exchange), handle_(handle), woke_worker_(woke_worker) {}
   ResultHandle(ResultHandle&& other) noexcept
-      : exchange_(std::exchange(other.exchange_, nullptr)), handle_(other.handle_), was_read_(other.was_read_) {}
+      : exchange_(std::exchange(other.exchange_, nullptr)), handle_(other.handle_), was_read_(other.was_read_),
+        woke_worker_(other.woke_worker_) {}
   ResultHandle& operator=(ResultHandle&& other) noexcept {
     if (this != &other) {
       const ResultHandle replaced(std::move(*this));
       exchange_ = std::exchange(other.exchange_, nullptr);
       handle_ = other.handle_;
       was_read_ = other.was_read_;
+      woke_worker_ = other.woke_worker_;
     }
     return *this;
   }
@@ -95,26 +99,41 @@ class ResultHandle {
   }
 
  private:
+  [[nodiscard]] StateWord look(const Deadline& deadline, StateWord word) const;
   void drop(const ResultHeader* known) noexcept;
 
   Exchange* exchange_ = nullptr;
   Handle handle_ = 0;
   bool was_read_ = false;
+  bool woke_worker_ = false;
 };
 static_assert(sizeof(ResultHandle) == 16, "a future is no more than this");
+
+/// Looks as long as that pays, and returns what it saw last. A worker that looks claims the task at once, unless it is
+/// on its way to another CPU, which takes a while; for one that slept a look is too short, and it may be waiting for
+/// this very CPU.
+inline StateWord ResultHandle::look(const Deadline& deadline, StateWord word) const {
+  const auto at_most = [&deadline](std::chrono::nanoseconds budget) {
+    return deadline ? std::min(budget, next_sleep(deadline)) : budget;
+  };
+  Spinner until_claimed(at_most(woke_worker_ ? exchange_->spin / 8 : exchange_->spin * 8));
+  Spinner until_ended(at_most(exchange_->spin));
+  const Slot& slot = exchange_->slots[handle_];
+  while (!word.is_final() && (word.phase() == Phase::queued ? until_claimed : until_ended).spin()) word = slot.load();
+  return word;
+}
 
 inline bool ResultHandle::wait(const Deadline& deadline) const {
   Slot& slot = exchange_->slots[handle_];
   StateWord word = slot.load();
   if (word.is_final()) return true;
-  const auto spin = deadline ? std::min(exchange_->spin, next_sleep(deadline)) : exchange_->spin;
-  for (Spinner spinner(spin); !word.is_final() && spinner.spin(); word = slot.load()) {
-  }
+  word = look(deadline, word);
   while (!word.is_final()) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
     if (sleep < sleep.zero()) return false;
     if (word.is_ruined() && slot.transition(word, word.with_phase(Phase::lost))) return true;
     word = set_flag(slot, [](StateWord seen) { return seen.with_waiting(); });
+    exchange_->signal().note_sleeper();
     // Whoever ends the task changes the word first and wakes after; no later change is slept through.
     if (!word.is_final()) slot.sleep(word, sleep);
     word = slot.load();
