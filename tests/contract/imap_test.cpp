@@ -376,7 +376,7 @@ TEST_CASE("an exception of the range that a lazy map reads arrives behind the it
 TEST_CASE("no item before an exception of the range is lost, wherever in a chunk it is") {
   ProcessPool pool{2};
   Source source;
-  for (const std::size_t chunk : {1, 7, 100}) {
+  for (const std::size_t chunk : {1U, 7U, 100U}) {
     CAPTURE(chunk);
     const auto terms = pool.with({.chunk_size = chunk});
     const auto read_before_failure = [](auto results) {

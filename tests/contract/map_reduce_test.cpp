@@ -78,7 +78,7 @@ TEST_CASE("the operation of a reduction may return a reference to what it was gi
   const auto append = [](std::string&& all, const std::string& next) -> std::string&& {
     return std::move(all += next);
   };
-  for (const std::size_t chunk : {1, 3, 100}) {
+  for (const std::size_t chunk : {1U, 3U, 100U}) {
     CAPTURE(chunk);
     const auto terms = pool.with({.chunk_size = chunk});
     CHECK(terms.map_reduce(text, larger, std::string(), std::views::iota(0, 30)) == text(25));

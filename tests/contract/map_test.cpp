@@ -287,7 +287,7 @@ TEST_CASE("a starmap over references sends what they named when they were read")
   ProcessPool pool{2};
   std::string input;
   for (const char letter : {'a', 'b', 'c'}) input += std::string(1000, letter) + ' ';
-  for (const std::size_t chunk : {1, 3}) {
+  for (const std::size_t chunk : {1U, 3U}) {
     CAPTURE(chunk);
     std::istringstream stream(input);
     auto words = std::views::istream<std::string>(stream) |
