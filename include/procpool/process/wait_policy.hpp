@@ -13,7 +13,7 @@ namespace procpool {
 /// How workers look for tasks, and callers for results, before they sleep.
 enum class WaitPolicy {
   spin,      ///< long (milliseconds): the shortest round trip, at the price of a busy CPU
-  balanced,  ///< tens of microseconds where more than one CPU is usable, else not at all
+  balanced,  ///< tens of microseconds (eight times that for a task not yet claimed) if more than one CPU is usable
   block,     ///< not at all: no CPU time is spent on waiting
 };
 
