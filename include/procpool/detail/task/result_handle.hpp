@@ -27,7 +27,7 @@ struct RawResult {
 class ResultHandle {
  public:
   ResultHandle() noexcept = default;
-  /// `woke_worker`: every worker slept when the task was sent.
+  /// `woke_worker`: none looked for work when the task was sent, so one that slept was woken for it.
   ResultHandle(Exchange& exchange, Handle handle, bool woke_worker = false) noexcept
       : exchange_(&exchange), handle_(handle), woke_worker_(woke_worker) {}
   ResultHandle(ResultHandle&& other) noexcept
