@@ -21,8 +21,21 @@ class PoolClosed : public Error {
   using Error::Error;
 };
 
-/// The task was cancelled before it ran; it never ran and never will.
+/// The task was cancelled before it ran, and never will run; or Future::kill() ended it.
 class Cancelled : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The task ran longer than TaskOptions::timeout. It was asked to stop, and its worker is killed if it does not within
+/// TaskOptions::grace.
+class TaskTimeout : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The task waited for a worker longer than TaskOptions::queue_timeout; it never ran and never will.
+class QueueTimeout : public Error {
  public:
   using Error::Error;
 };

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <procpool/error/error.hpp>
 #include <procpool/error/message.hpp>
@@ -25,6 +26,8 @@ struct DeathReport {
   int exit_status = -1;                      // of `_exit` or `exit`; -1: it did not exit
   std::string label = {};                    // of the task that it ran; empty: the task had none
   std::optional<std::size_t> position = {};  // of the item that it ran, in a map; empty: a single task
+  int attempt = 1;                           // the try that ended so; above 1 only if retries were allowed
+  std::vector<DeathReport> earlier = {};     // of the tries before, oldest first
 };
 
 /// The worker that ran this task died: by a signal, or because the task ended its process. Only this task (of a map:
@@ -50,6 +53,12 @@ class WorkerDied : public Error {
 
   /// The position, from 0, of the item that killed the worker; empty if the task was no part of a map.
   [[nodiscard]] std::optional<std::size_t> position() const noexcept { return report_->position; }
+
+  /// Which try of the task this was, from 1: above that only if TaskOptions allow retries.
+  [[nodiscard]] int attempt() const noexcept { return report_->attempt; }
+
+  /// The deaths of the tries before this one, oldest first.
+  [[nodiscard]] const std::vector<DeathReport>& earlier() const noexcept { return report_->earlier; }
 
  private:
   std::shared_ptr<const DeathReport> report_;

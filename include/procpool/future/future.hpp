@@ -82,6 +82,10 @@ class Future {
   /// this on to what it waits for.
   bool cancel() { return task().cancel(); }
 
+  /// As cancel(), but if the task runs, its worker is killed and replaced: no other task is hit, and once that is done,
+  /// in about a millisecond, the future throws Cancelled. Nothing happens to a task that has ended.
+  void kill() { task().kill(); }
+
   /// Calls `f(Outcome<T>)` once the task has ended, even if the future is gone by then: on the pool's dispatch thread,
   /// one after another, in the order of these calls; here, if the pool is gone. What `f` throws is ignored. `f` may
   /// submit, but must not wait for a future of then() or when_all(), which that same thread makes ready.

@@ -107,6 +107,9 @@ class SharedFuture {
   /// Cancels the task for all copies: see Future::cancel().
   bool cancel() const { return task().cancel(); }
 
+  /// Ends the task for all copies: see Future::kill().
+  void kill() const { task().kill(); }
+
   /// Calls `f(const Outcome<T>&)` on the dispatch thread: see Future::on_ready().
   template <class F>
     requires std::invocable<std::decay_t<F>, const Outcome<T>&>

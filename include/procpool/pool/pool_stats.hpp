@@ -72,12 +72,11 @@ namespace detail {
   stats.submitted = core.submitted();
   for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
     const StateWord word = exchange.slots[handle].load();
-    const bool is_in_hand = word.phase() == Phase::claimed || word.phase() == Phase::running;
-    if (is_in_hand && word.owner() != no_worker) ++stats.running;
+    if (word.is_in_hand() && word.owner() != no_worker) ++stats.running;
     // A claimed one without an owner lost its worker, and waits for room in a ring.
     if (word.phase() == Phase::queued || (word.phase() == Phase::claimed && word.owner() == no_worker)) ++stats.queued;
-    if (word.phase() == Phase::lost) ++stats.failed;
-    if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;  // racy
+    if (word.phase() == Phase::lost || word.is_overdue()) ++stats.failed;
+    else if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;
   }
   stats.completed = stats.submitted - std::min(stats.submitted, stats.queued + stats.running);
   return stats;

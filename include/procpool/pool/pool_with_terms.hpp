@@ -15,13 +15,36 @@
 
 namespace procpool {
 
+namespace detail {
+
+[[noreturn, gnu::cold]] inline void refuse_negative(const char* option) {
+  throw UsageError(message({"TaskOptions::", option, " is negative; 0 means none"}));
+}
+[[nodiscard]] inline int count_limit(const char* option, int count) {
+  if (count < 0) refuse_negative(option);
+  return count;
+}
+/// No more than a century, for no clock here can count much further.
+[[nodiscard]] inline std::chrono::nanoseconds time_limit(const char* option, std::chrono::nanoseconds time) {
+  if (time.count() < 0) refuse_negative(option);
+  return std::min(time, std::chrono::duration_cast<std::chrono::nanoseconds>(for_ever));
+}
+
+}  // namespace detail
+
 /// Light to copy, and safe to keep while the pool lives.
 template <class State>
 class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
  public:
   PoolWithTerms(detail::PoolCore& core, const TaskOptions& options) : sender_{&core} {
     sender_.priority = options.priority;
-    sender_.chunk_size = options.chunk_size;
+    sender_.supervised = {detail::time_limit("timeout", options.timeout),
+                          detail::time_limit("queue_timeout", options.queue_timeout),
+                          detail::time_limit("grace", options.grace), detail::count_limit("retries", options.retries),
+                          detail::count_limit("retries_on_timeout", options.retries_on_timeout)};
+    sender_.retries_on_exception = detail::count_limit("retries_on_exception", options.retries_on_exception);
+    // A timeout is that of one item.
+    sender_.chunk_size = sender_.supervised.timeout.count() != 0 ? 1 : options.chunk_size;
     sender_.read_ahead = options.read_ahead;
     if (!options.label.empty()) sender_.label_text = std::make_shared<const std::string>(options.label);
   }

@@ -11,7 +11,8 @@
 
 namespace procpool::this_task {
 
-/// True once `Future::cancel()` was called on the running task. A long task looks now and then, and returns early.
+/// True once `Future::cancel()` was called on the running task, or its timeout has passed. A long task looks now and
+/// then, and returns early.
 [[nodiscard]] inline bool stop_requested() noexcept {
   const detail::WorkerSelf* self = detail::current_worker();
   return self != nullptr && self->slot != nullptr && self->slot->load().is_asked_to_stop();

@@ -4,6 +4,7 @@
 /// @file
 /// The terms on which tasks are sent.
 
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
@@ -12,8 +13,17 @@
 
 namespace procpool {
 
+/// Between the request to stop and SIGKILL, unless TaskOptions::grace says otherwise.
+inline constexpr std::chrono::milliseconds default_grace{100};
+
 /// For `pool.with({.label = "score", .priority = Priority::high})`.
 struct TaskOptions {
+  std::chrono::nanoseconds timeout{0};             ///< from the start of a task, or of each item of a map; 0: none
+  std::chrono::nanoseconds queue_timeout{0};       ///< from the sending to the start: then QueueTimeout; 0: none
+  std::chrono::nanoseconds grace = default_grace;  ///< from the request to stop, at the timeout, to SIGKILL
+  int retries = 0;                                 ///< of a task, or an item, whose worker died
+  int retries_on_exception = 0;                    ///< of one that threw: at once, in the same worker
+  int retries_on_timeout = 0;                      ///< of one that ran too long, once its worker was killed
   std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1
   std::size_t read_ahead = 0;            ///< items that imap may have in flight; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait

@@ -49,7 +49,7 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   PostedTasks tasks;
   for (std::size_t worker = 0; worker < core.workers(); ++worker) {
     OutgoingTask task = ThisCall::send(
-        {sender.label()}, [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f,
+        sender.given_terms(), [&](std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes); }, f,
         args...);
     tasks.add(core.post(worker, task.record, std::move(task.note)));
   }

@@ -81,7 +81,7 @@ inline void fail_missing(const FinishedItems& items, const TaskNote& note, Chunk
   std::vector<bool> is_told(items.count);
   for (std::size_t i = 0; i < items.count; ++i) is_told[i] = has_result(items, i);
   for (const ItemLoss& loss : note.item_losses) is_told[loss.item] = true;
-  items.exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte*) {
+  for_each_failure(items.exchange.outbox, note, [&](const FailureRecord& record, const std::byte*) {
     if (record.item < items.count) is_told[record.item] = true;
   });
   for (std::size_t i = 0; i < items.count; ++i) {
@@ -100,18 +100,22 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
   const TaskNote& note = *exchange.slots.note(handle.handle());
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const RawResult raw = handle.read();
+  const bool is_left_by_worker = !handle.word().is_overdue();  // else it may still write to what is read here
   const GiveBack at_the_end(handle, raw);
 
   // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it. It may have been ruined.
-  const auto finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items);
+  const auto finished =
+      is_left_by_worker ? std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items) : 0;
   const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange};
   sink.put(items);
   sink.put_chunk(chunk, raw);
-  exchange.for_each_failure(note, [&](const FailureRecord& record, const std::byte* block) {
-    if (record.item >= finished) return;
-    const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));
-    sink.fail(chunk.first + record.item, read_exception(bytes, note.label));
-  });
+  if (is_left_by_worker) {
+    for_each_failure(exchange.outbox, note, [&](const FailureRecord& record, const std::byte* block) {
+      if (record.item >= finished) return;
+      const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));
+      sink.fail(chunk.first + record.item, read_exception(bytes, note.label));
+    });
+  }
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
   if (note.has_item_blocks) fail_missing(items, note, sink);
   if (finished < chunk.items) {

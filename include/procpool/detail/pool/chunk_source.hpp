@@ -103,7 +103,9 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
   note.items = gathered();
   note.has_item_blocks = kind_.has_item_blocks;
   note.has_own_result = kind_.has_own_result;
-  const std::size_t terms = note.label.empty() ? 0 : Terms::size_for(note.label);
+  const GivenTerms given = sender_.given_terms();
+  given.supervise([&note]() -> TaskNote& { return note; });
+  const std::size_t terms = given.are_default_there() ? 0 : Terms::size_for(given.label);
   if (!provide_blocks(note, terms, waits)) return std::nullopt;
 
   prefix_.results = note.results.data();
@@ -114,7 +116,7 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
   task.record.flags |= TaskRecord::is_chunk;
   if (terms > 0) {
     task.record.flags |= TaskRecord::has_terms;
-    Terms::write(note.arguments.data(), {note.label});
+    Terms::write(note.arguments.data(), given);
   }
   std::optional<ResultHandle> handle = sender_.core->enqueue(sender_.ring(), task.record, std::move(task.note), waits);
   if (!handle) return std::nullopt;

@@ -80,7 +80,7 @@ class PoolCore {
   void require_open() const;
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
   void make_slot(std::unique_lock<std::mutex>& lock);
-  void fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept;
+  void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note);
   void stop() noexcept;
 
   std::unique_ptr<Exchange, Release> exchange_;
@@ -159,8 +159,9 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
     make_slot(lock);
   }
   const Handle handle = *slot;
-  fill_slot(handle, record, std::move(note));
-  exchange_->slots[handle].store(StateWord::queued(ring.ring.next_position()));
+  const std::uint64_t ticket = ring.ring.next_position();
+  fill_slot(handle, ticket, record, std::move(note));
+  exchange_->slots[handle].store(StateWord::queued(ticket));
   ring.ring.publish(handle);
   ++submitted_;
   lock.unlock();
@@ -182,7 +183,9 @@ inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
                               " futures are held; take some, or raise PoolOptions::shared_memory");
 }
 
-inline void PoolCore::fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept {
+inline void PoolCore::fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record,
+                                std::unique_ptr<TaskNote> note) {
+  if (note && note->tries) supervisor_.supervise(handle, ticket, note->tries->terms());
   exchange_->retain();
   exchange_->slots[handle].task = record;
   if (note) exchange_->slots.set_note(handle, std::move(note));
@@ -212,8 +215,8 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
   std::optional<Handle> slot;
   for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) make_slot(lock);
   const Handle handle = *slot;
-  fill_slot(handle, record, std::move(note));
   const std::uint64_t ticket = next_post_++ | posted_bit;
+  fill_slot(handle, ticket, record, std::move(note));
   exchange_->slots[handle].store(StateWord::queued(ticket).with_posted());
   // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
   layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);

@@ -42,7 +42,8 @@ class ChunkReduction {
           });
           std::optional<T> reduced;
           chunk.run([&](std::size_t i) {
-            T item(Items::call_item(chunk, i, map, context.worker.state));
+            const auto call = [&] { return T(Items::call_item(chunk, i, map, context.worker.state)); };
+            T item = try_often(context.worker, call);
             // A T of its own, for what `reduce` returns may refer to what it was given.
             if (reduced) item = T(std::invoke(reduce, std::move(*reduced), std::move(item)));
             reduced.emplace(std::move(item));

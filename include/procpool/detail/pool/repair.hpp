@@ -19,8 +19,9 @@
 #include <vector>
 
 #include <procpool/detail/pool/pool_layout.hpp>
-#include <procpool/detail/result/outbox_writer.hpp>
+#include <procpool/detail/pool/unpublished_block.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/error/pool_errors.hpp>
 #include <procpool/error/worker_died.hpp>
 
 namespace procpool::detail {
@@ -45,7 +46,7 @@ class Repair {
 
   /// True if the word says that worker `index` has the task in hand.
   [[nodiscard]] static bool belongs_to(std::size_t index, StateWord word) noexcept {
-    return word.owner() == index && (word.phase() == Phase::claimed || word.phase() == Phase::running);
+    return word.owner() == index && word.is_in_hand();
   }
 
   /// Held while a task is on its way from a dead worker's row to a ring.
@@ -61,12 +62,12 @@ class Repair {
 
   // All under the lock.
   [[nodiscard]] bool settle(std::size_t index, Handle handle, int status);
+  [[nodiscard]] static bool is_tried_again(TaskNote* note, DeathReport& report, std::size_t item);
+  void settle_condemned(Handle handle, StateWord word, TaskNote* note);
   void requeue(Handle handle, StateWord word);
   void post_again(std::size_t index, Handle handle, StateWord word);
   void lose(Handle handle, StateWord word);
   void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
-  void give_back_unpublished(Row& row, const TaskNote* note);
-  void unlink_failure_of(std::uint64_t item, ChunkHeader& header);
 
   [[nodiscard]] bool is_stray(Handle handle, StateWord word);
   [[nodiscard]] bool is_queued_nowhere(Handle handle, StateWord word);
@@ -107,11 +108,15 @@ inline void Repair::bury(std::size_t index, Life life, int status) {
 inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   const StateWord word = exchange_.slots[handle].load();
   if (!belongs_to(index, word) || !exchange_.slots.was_in_use(handle)) {
-    if (word.is_final()) exchange_.announce_end(handle, word);
+    if (word.is_over()) exchange_.announce_end(handle, word);
     return false;
   }
   TaskNote* note = exchange_.slots.note(handle);
-  give_back_unpublished(layout_.row(index), note);
+  give_back_unpublished(exchange_.outbox, layout_.row(index), note);
+  if (word.phase() == Phase::condemned || word.is_overdue()) {
+    settle_condemned(handle, word, note);
+    return true;
+  }
   if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
     const StateWord again = word.with_requeues(word.requeues() + 1);
     if (word.is_posted()) post_again(index, handle, again);
@@ -126,6 +131,8 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   if (note != nullptr && note->has_position) report.position = note->first_position;
   if (note != nullptr && note->items > 0) {
     lose_item(handle, word, *note, std::move(report));
+  } else if (is_tried_again(note, report, 0)) {
+    requeue(handle, word.with_requeues(0));
   } else {
     exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
     lose(handle, word);
@@ -133,15 +140,36 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   return true;
 }
 
-/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new.
+/// True if the terms of the task allow another try; if not, the report tells of those before.
+inline bool Repair::is_tried_again(TaskNote* note, DeathReport& report, std::size_t item) {
+  return note != nullptr && note->tries && note->tries->try_again_after(report, item) &&
+         !note->is_unwanted.load(std::memory_order_relaxed);  // relaxed: who says so now says so too late
+}
+
+/// Of a task that is Overdue the future has failed already.
+inline void Repair::settle_condemned(Handle handle, StateWord word, TaskNote* note) {
+  if (word.is_overdue()) return lose(handle, word);
+  // relaxed: published with the word that condemns it
+  if (note != nullptr && note->tries && !note->is_unwanted.load(std::memory_order_relaxed)) {
+    note->tries->count_timeout();
+    return requeue(handle, word.with_requeues(0).without_stop());
+  }
+  exchange_.record_loss(
+      handle, std::make_exception_ptr(Cancelled("the task was ended by kill() while it ran; its worker was replaced")));
+  lose(handle, word);
+}
+
+/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new. A flag that was set
+/// meanwhile stays.
 inline void Repair::requeue(Handle handle, StateWord word) {
   Ring& ring = layout_.ring(RingName::requeued).ring;
   Slot& slot = exchange_.slots[handle];
   const bool has_space = !ring.was_full();
   StateWord seen = slot.load();
   for (;;) {
-    if (seen.is_final()) return;  // It was cancelled.
+    if (seen.is_over()) return;  // It was cancelled.
     StateWord wanted = seen.with_requeues(word.requeues()).with_owner(no_worker);
+    if (!word.is_asked_to_stop()) wanted = wanted.without_stop();
     wanted = has_space ? wanted.with_phase(Phase::queued).with_ticket(ring.next_position())
                        : wanted.with_phase(Phase::claimed);
     if (slot.transition(seen, wanted)) break;
@@ -163,14 +191,14 @@ inline void Repair::post_again(std::size_t index, Handle handle, StateWord word)
   layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_relaxed);
   StateWord seen = slot.load();
   while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
-    if (seen.is_final()) return;  // A wild write had ruined it, and who waited for it has given it up.
+    if (seen.is_over()) return;  // A wild write had ruined it, and who waited for it has given it up.
   }
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
 inline void Repair::lose(Handle handle, StateWord word) {
   while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::lost))) {
-    if (word.is_final()) return;
+    if (word.is_over()) return;
   }
   exchange_.announce_end(handle, word);
 }
@@ -184,6 +212,14 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;
+    // Without the result of the whole, its items are worth nothing: they begin anew, unless one has failed for good.
+    // relaxed: the dead write nothing any more
+    const bool is_spoiled = note.has_own_result && header.failures.load(std::memory_order_relaxed) != 0;
+    if (!is_spoiled && is_tried_again(&note, report, note.has_own_result ? 0 : item)) {
+      // relaxed: published with the slot's word
+      if (note.has_own_result) header.finished.store(0, std::memory_order_relaxed);
+      return requeue(handle, word.with_requeues(0));
+    }
     note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
     // The worker may have stored the block of the item, which was given back above.
     if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
@@ -201,37 +237,9 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
   if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
   else slot.mutex.unlock();
   while (!slot.transition(word, word.with_phase(Phase::done))) {
-    if (word.is_final()) return;
+    if (word.is_over()) return;
   }
   exchange_.announce_end(handle, word);
-}
-
-/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
-inline void Repair::give_back_unpublished(Row& row, const TaskNote* note) {
-  // relaxed: the dead write nothing any more
-  const FillingWord filling(row.filling.exchange(0, std::memory_order_relaxed));
-  if (!filling.names_a_block() || filling.extent() >= exchange_.outbox.count()) return;
-  if (note != nullptr && note->items > 0) {
-    auto& header = *reinterpret_cast<ChunkHeader*>(note->results.data());
-    const std::uint64_t finished = header.finished.load(std::memory_order_relaxed);  // relaxed: as above
-    if (filling.item() < finished) return;
-    unlink_failure_of(finished, header);
-  }
-  Extent& extent = exchange_.outbox.extent(filling.extent());
-  // relaxed: as above
-  const bool counted = (extent.allocated.load(std::memory_order_relaxed) & FillingWord::count_mask) == filling.count();
-  if (counted) exchange_.outbox.give_back(exchange_.outbox.address(filling.extent()));
-}
-
-/// The dead worker may have linked the failure of an item that it did not finish.
-inline void Repair::unlink_failure_of(std::uint64_t item, ChunkHeader& header) {
-  // relaxed: the dead write nothing any more
-  const auto* at = std::bit_cast<const std::byte*>(header.failures.load(std::memory_order_relaxed));
-  FailureRecord record;
-  if (!exchange_.outbox.holds(at, sizeof record)) return;
-  std::memcpy(&record, at, sizeof record);
-  if (record.item < item) return;
-  header.failures.store(record.next, std::memory_order_relaxed);  // relaxed: published with the slot's word
 }
 
 inline void Repair::requeue_waiting() {
@@ -260,7 +268,7 @@ inline bool Repair::look_for_strays(std::size_t most) {
     Slot& slot = exchange_.slots[handle];
     StateWord word = slot.load();
     if (!is_stray(handle, word) || slot.load().bits() != word.bits()) {
-      all_ended &= word.is_final() || exchange_.slots.is_local(handle) || !exchange_.slots.was_in_use(handle);
+      all_ended &= word.is_over() || exchange_.slots.is_local(handle) || !exchange_.slots.was_in_use(handle);
       continue;
     }
     if (has_waited(handle, word)) {
@@ -273,9 +281,9 @@ inline bool Repair::look_for_strays(std::size_t most) {
 }
 
 inline bool Repair::is_stray(Handle handle, StateWord word) {
-  if (exchange_.slots.is_local(handle)) return exchange_.slots.has_ended_locally(handle) && !word.is_final();
+  if (exchange_.slots.is_local(handle)) return exchange_.slots.has_ended_locally(handle) && !word.is_over();
   if (word.phase() == Phase::queued) return is_queued_nowhere(handle, word);
-  if (word.phase() == Phase::claimed || word.phase() == Phase::running) return is_run_by_nobody(handle, word);
+  if (word.is_in_hand()) return is_run_by_nobody(handle, word);
   return word.phase() > Phase::lost && exchange_.slots.was_in_use(handle);
 }
 

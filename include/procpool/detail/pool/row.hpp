@@ -58,6 +58,7 @@ struct alignas(64) Row {
 
   // Written by the worker; read by the supervisor, also after the worker's death.
   std::atomic<std::uint64_t> current{0};     // the cell of the task in hand, set before it is claimed; 0: none
+  std::atomic<std::uint32_t> retries{0};     // of tasks that threw, by all lives: the task in hand has begun anew
   std::atomic<std::uint64_t> filling{0};     // FillingWord: the outbox block handed out and not yet published
   std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may miss one after a death
   std::atomic<Life> begun{0};                // the life that runs the initializer, or has run it
@@ -76,7 +77,8 @@ struct alignas(64) Row {
 /// The lives of one worker. It lies where workers cannot write, so what it says of births and deaths is true.
 struct alignas(64) LifeRegister {
   // Written by the supervisor; read by the zygote.
-  std::atomic<Life> wanted{0};  // the life that should be; above `born`: to be forked
+  std::atomic<Life> wanted{0};     // the life that should be; above `born`: to be forked
+  std::atomic<Life> condemned{0};  // the life to be killed, if it is the one that was born last
 
   // Written by the zygote; read by the supervisor.
   std::atomic<Life> born{0};                // the life that was forked last

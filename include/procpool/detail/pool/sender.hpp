@@ -29,8 +29,13 @@ struct Sender {
   std::size_t read_ahead = 0;
   std::shared_ptr<const std::string> label_text = {};
   std::function<void(const Progress&)> progress = {};
+  SupervisedTerms supervised = {};
+  int retries_on_exception = 0;
 
   [[nodiscard]] std::string_view label() const noexcept { return label_text ? *label_text : std::string_view{}; }
+
+  /// What of the terms goes with each task.
+  [[nodiscard]] GivenTerms given_terms() const noexcept { return {label(), nullptr, retries_on_exception, supervised}; }
 
   [[nodiscard]] RingName ring() const noexcept {
     return priority == Priority::normal ? RingName::normal
@@ -67,7 +72,8 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
   core->require_home();
   check(function, ThisCall::run);
   SharedBlock numbers = progress ? core->allocate(core->exchange().data, sizeof(ReportedProgress)) : SharedBlock();
-  const GivenTerms terms{label(), progress ? ::new (numbers.data()) ReportedProgress : nullptr};
+  GivenTerms terms = given_terms();
+  if (progress) terms.progress = ::new (numbers.data()) ReportedProgress;
   OutgoingTask task = ThisCall::send(
       terms, [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
       std::forward<Args>(args)...);

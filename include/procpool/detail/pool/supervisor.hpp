@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include <procpool/detail/pool/deadlines.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/repair.hpp>
@@ -68,24 +69,29 @@ class Supervisor {
   [[nodiscard]] bool was_idle();
 
   /// How long the supervisor has seen the task in a worker's hand; as exact as its tick. Zero: none.
-  [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker);
+  [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker) { return deadlines_.running_for(worker); }
+
+  /// A task with terms for the supervisor was queued with that ticket.
+  void supervise(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms) {
+    if (terms.have_deadline() && deadlines_.watch(handle, ticket, terms)) ring();  // It ticks finer from now on.
+  }
 
   [[nodiscard]] std::uint64_t worker_deaths() const noexcept {
     return worker_deaths_.load(std::memory_order_relaxed);  // relaxed: a statistic
   }
 
  private:
-  static constexpr int tick_milliseconds = 25;
+  static constexpr std::chrono::milliseconds tick_length{25};
   static constexpr int lingering_ticks = 20;                 // without work, before it sleeps
   static constexpr std::chrono::seconds longest_refusal{1};  // of every fork, with no worker left
 
   void run();
   void sleep_or_tick();
+  [[nodiscard]] bool listen_for_a_tick();
   [[nodiscard]] bool listen(int timeout);
   [[nodiscard]] bool work_is_outstanding();
   void tick();
   void insist_on_end();
-  void sample_rows();
 
   void look_at_rows();
   void want_life(std::size_t index);
@@ -98,14 +104,8 @@ class Supervisor {
   ZygoteLink& zygote_;
   std::function<void(const std::exception_ptr&)> on_break_;
   UniqueFd bell_;
-  struct Sample {
-    std::uint64_t cell = 0;
-    std::chrono::steady_clock::time_point since;
-  };
-
-  std::mutex samples_mutex_;
-  std::vector<Sample> samples_;  // by index: what the worker had in hand at the last tick, and since when
   Repair repair_;
+  Deadlines deadlines_;
   std::vector<Life> buried_;  // by index: the last life whose death was decided
   Life next_life_ = 1;
   UnreadyLives unready_lives_;
@@ -122,11 +122,12 @@ class Supervisor {
 inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
-      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), samples_(layout.workers()), repair_(exchange, layout),
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
       buried_(layout.workers(), 0), unready_lives_(layout.workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
   zygote_.ring();
+  exchange_.condemned.set_bell(bell_.get());
   const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
   thread_ = std::thread([this] { run(); });
 }
@@ -138,6 +139,7 @@ inline void Supervisor::run() {
     look_at_rows();
     if (!is_zygote_gone_) tick();
   }
+  exchange_.condemned.set_bell(-1);
   // (3) acquire-load, pairs with (1): who told the zygote to leave has said so before.
   if (!is_end_expected_.load(std::memory_order_acquire)) {
     break_pool(std::make_exception_ptr(
@@ -153,7 +155,7 @@ inline void Supervisor::sleep_or_tick() {
   // relaxed: a hint; the socket tells of the end.
   if (work_is_outstanding() || is_end_expected_.load(std::memory_order_relaxed)) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
-    is_zygote_gone_ = listen(tick_milliseconds);
+    is_zygote_gone_ = listen_for_a_tick();
     return;
   }
   // A task that has not ended, though none waits and no row names one: some wild write has hidden it. Workers that look
@@ -164,9 +166,14 @@ inline void Supervisor::sleep_or_tick() {
     const std::lock_guard lock(exchange_.submit_mutex);
     is_asleep_.store(true, std::memory_order_relaxed);  // relaxed: the lock orders it
   }
-  is_zygote_gone_ = listen(!all_ended || work_is_outstanding() ? tick_milliseconds : -1);
+  is_zygote_gone_ = !all_ended || work_is_outstanding() ? listen_for_a_tick() : listen(-1);
   is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
   ticks_without_work_ = 0;
+}
+
+inline bool Supervisor::listen_for_a_tick() {
+  const auto length = deadlines_.until_next(std::chrono::steady_clock::now(), tick_length);
+  return listen(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(length).count()));
 }
 
 /// True if the zygote is gone.
@@ -207,16 +214,6 @@ inline bool Supervisor::was_idle() {
   return lock.owns_lock() && !work_is_outstanding();
 }
 
-inline std::chrono::nanoseconds Supervisor::running_for(std::size_t worker) {
-  const std::lock_guard lock(samples_mutex_);
-  const Sample& sample = samples_[worker];
-  if (sample.cell == 0 ||
-      sample.cell != layout_.row(worker).current.load(std::memory_order_relaxed)) {  // relaxed: compared
-    return std::chrono::nanoseconds::zero();
-  }
-  return std::chrono::steady_clock::now() - sample.since;
-}
-
 /// Makes up for wake-ups and completions that a dead, stopped or throttled worker owes.
 inline void Supervisor::tick() {
   exchange_.sweep(1024);
@@ -245,7 +242,7 @@ inline void Supervisor::tick() {
   heads_ = heads;
   // relaxed: as in sleep_or_tick()
   if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();
-  sample_rows();
+  if (deadlines_.tick(std::chrono::steady_clock::now())) zygote_.ring();
   repair_.requeue_waiting();
   repair_.look_for_strays(1024);
 }
@@ -258,15 +255,6 @@ inline void Supervisor::insist_on_end() {
   }
   layout_.wake_all();
   zygote_.ring();
-}
-
-inline void Supervisor::sample_rows() {
-  const std::lock_guard lock(samples_mutex_);
-  const auto now = std::chrono::steady_clock::now();
-  for (std::size_t i = 0; i < samples_.size(); ++i) {
-    const std::uint64_t cell = layout_.row(i).current.load(std::memory_order_relaxed);  // relaxed: only compared
-    if (cell != samples_[i].cell) samples_[i] = {cell, now};
-  }
 }
 
 inline void Supervisor::look_at_rows() {

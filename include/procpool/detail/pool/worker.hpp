@@ -8,6 +8,8 @@
 /// Crash      at every step the state word of the slot says what the supervisor has to do: nothing (Queued), requeue
 ///            (Claimed), report (Running), nothing again (Done, or not this worker's any more).
 
+#include <unistd.h>
+
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -50,6 +52,7 @@ class Worker {
   void start_looking() noexcept;
 
   void run(WorkerSelf& self, const Claim& claim);
+  void give_up(StateWord word) const noexcept;
   void publish(const Claim& claim, const ResultHeader& result) noexcept;
 
   Exchange& exchange_;
@@ -119,8 +122,9 @@ inline bool Worker::claim(Cell cell) noexcept {
   Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
-  // (3) release-store, pairs with (9) of supervisor.hpp, (5) of repair.hpp, (2) of pool_stats.hpp: the slot was filled,
-  // and what was in hand before has ended. Whoever sees the claim that follows sees what the row names.
+  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (5) of repair.hpp, (2) of
+  // pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the claim that follows
+  // sees what the row names.
   row_.current.store(cell.bits, std::memory_order_release);
   while (word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
     if (slot.transition(word, word.with_phase(Phase::claimed).with_owner(index_))) return true;
@@ -204,16 +208,23 @@ inline bool Worker::more_work_waits() const noexcept {
   return false;
 }
 
+/// The task is not this worker's any more: the pool was broken, or it was condemned. Then the worker is to be killed,
+/// and waits for that, lest the signal hit another task.
+inline void Worker::give_up(StateWord word) const noexcept {
+  while (word.phase() == Phase::condemned && word.owner() == index_) ::pause();
+}
+
 inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   Slot& slot = *claim.slot;
   StateWord word = slot.load();
   do {
-    if (word.phase() != Phase::claimed || word.owner() != index_) return;  // The pool broke meanwhile.
+    if (word.phase() != Phase::claimed || word.owner() != index_) return give_up(word);
   } while (!slot.transition(word, word.with_phase(Phase::running)));
   self.slot = &slot;
   const GivenTerms terms = slot.task.has(TaskRecord::has_terms) ? Terms::read(slot.task.block()) : GivenTerms{};
   self.label = terms.label;
   self.progress = terms.progress;
+  self.retries_on_exception = self.retries_left = terms.retries_on_exception;
   row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
   slot.task.run(context);
@@ -223,19 +234,20 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   self.slot = nullptr;
 }
 
-/// A death before the transition leaves a Running task, which is Lost, and a block that the row names. A death after it
-/// leaves a Done task; the supervisor delivers it and wakes its waiters in this worker's place.
+/// A death before the transition leaves a Running or Condemned task, which is Lost or tried again, and a block that the
+/// row names. A death after it leaves a Done task; the supervisor delivers it and wakes its waiters in this worker's
+/// place.
 inline void Worker::publish(const Claim& claim, const ResultHeader& result) noexcept {
   Slot& slot = *claim.slot;
   StateWord word = slot.load();
-  if (word.phase() != Phase::running || word.owner() != index_) return;  // The pool broke meanwhile.
+  if (word.phase() != Phase::running || word.owner() != index_) return give_up(word);
   // Nobody else wants the mutex of a running task: if it is not free, then a wild write has ruined it.
   const LockResult lock = slot.mutex.try_lock_reporting();
   slot.result = result;
   if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
   else slot.mutex.unlock();
   while (!slot.transition(word, word.with_phase(Phase::done))) {
-    if (word.phase() != Phase::running || word.owner() != index_) return;  // As above.
+    if (word.phase() != Phase::running || word.owner() != index_) return give_up(word);
   }
   outbox_.published();
   if (word.is_watched()) {

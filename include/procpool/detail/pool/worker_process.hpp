@@ -107,6 +107,7 @@ inline void leave_stdin_to_the_parent() noexcept {
   WorkerSelf self;
   self.index = index;
   self.seed = seed_of(life);
+  self.retries = &row.retries;
   worker_self = &self;
   std::shared_ptr<void> state;
   try {

@@ -58,6 +58,7 @@ class Zygote {
   }
   void fork_wanted();
   [[nodiscard]] bool fork_worker(std::size_t index, Life life);
+  void kill_condemned() const noexcept;
   void reap();
   void record_death(std::size_t index, int status) noexcept;
   void kill_adopted() const;
@@ -86,6 +87,7 @@ inline void Zygote::run() noexcept {
   while (!must_leave()) {
     fork_wanted();
     wait_for_news();
+    kill_condemned();
     reap();
   }
   leave();
@@ -140,11 +142,23 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
     pids_[index] = pid;
     lives.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
     lives.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
-    // (5) release-store, pairs with (6) of supervisor.hpp, (1) of pool_stats.hpp: the pid belongs to this life.
+    // (5) release-store, pairs with (6) of supervisor.hpp, (2) of deadlines.hpp, (1) of pool_stats.hpp: the pid belongs
+    // to this life.
     lives.born.store(life, std::memory_order_release);
   }
   ring();
   return pid > 0;
+}
+
+/// A pid that was not reaped yet is not another's.
+inline void Zygote::kill_condemned() const noexcept {
+  for (std::size_t index = 0; index < pids_.size(); ++index) {
+    const LifeRegister& lives = layout_.lives(index);
+    // relaxed: the supervisor rings until the life has gone; and `born` is written here alone.
+    const Life condemned = lives.condemned.load(std::memory_order_relaxed);
+    if (pids_[index] == 0 || condemned != lives.born.load(std::memory_order_relaxed)) continue;
+    ::kill(pids_[index], SIGKILL);
+  }
 }
 
 inline void Zygote::reap() {

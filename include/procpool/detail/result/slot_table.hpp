@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 #include <string>
@@ -55,9 +56,13 @@ class SlotTable {
 
   /// The same, but no task will ever come to the slot again.
   void retire(Handle handle) noexcept {
-    delete note(handle);
+    delete_note(handle);
     private_[handle].store(none, std::memory_order_relaxed);  // relaxed: nobody follows it
   }
+
+  /// Held by who is no owner of a slot while he reads its note: as long as he finds that a worker has the task in hand.
+  /// No code of the user's runs under it.
+  [[nodiscard]] std::mutex& note_guard() const noexcept { return note_guard_; }
 
   /// What this process alone knows of the task in the slot; null if nothing, or if the slot is free.
   [[nodiscard]] TaskNote* note(Handle handle) const noexcept {
@@ -126,6 +131,9 @@ class SlotTable {
     return !is_link(word) && (word & bit) != 0;
   }
 
+  void delete_note(Handle handle) noexcept;
+
+  mutable std::mutex note_guard_;
   Region region_;
   Slot* slots_;
   std::size_t capacity_;
@@ -172,8 +180,16 @@ inline TaskNote& SlotTable::make_note(Handle handle) {
   return *std::bit_cast<TaskNote*>(first & ~local_bits);
 }
 
+/// Whoever takes the guard later finds that the task is over; whoever has taken it before has read the note.
+inline void SlotTable::delete_note(Handle handle) noexcept {
+  TaskNote* const gone = note(handle);
+  if (gone == nullptr) return;
+  { const std::lock_guard lock(note_guard_); }
+  delete gone;
+}
+
 inline void SlotTable::release(Handle handle) noexcept {
-  delete note(handle);
+  delete_note(handle);
   std::uintptr_t first = returned_.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
   do {
     private_[handle].store(first, std::memory_order_relaxed);  // relaxed: published by (4)

@@ -6,16 +6,23 @@
 ///
 ///         fill          claim           start           publish          take
 ///  Free ───────▶ Queued ───────▶ Claimed ───────▶ Running ───────▶ Done ───────▶ Free
-///      submitter   │     worker    │     worker     │      worker        owner of the future, or the sweeper
-///                  │ cancel:       └───────┬────────┘ worker dead
-///                  │ the future's          ▼
-///                  │ owner         supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
-///                  ▼               it was), or Lost ──take──▶ Free
-///              Cancelled ──take──▶ Free
+///      submitter   │     worker    │     worker     │ │    worker        owner of the future, or the sweeper
+///                  │ cancel:       │                │ │ condemn: the future's owner, by kill(), or the supervisor,
+///                  │ the future's  │                │ ▼ at a deadline
+///                  │ owner         │                │ Condemned
+///                  ▼               └───────┬────────┴─┘ worker dead
+///              Cancelled ──take──▶ Free    ▼
+///                                  supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
+///                                  it was), or Lost ──take──▶ Free
 ///
 /// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
 /// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
-/// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all
+/// condemn  ResultHandle::kill, Deadlines::condemn; the worker touches the slot no more and waits to be killed
+/// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all; Lost from Queued
+///          too: Deadlines::end_waiting
+///
+/// A task that is Overdue (a flag, set by the supervisor at the deadline) has failed for its future; the slot is taken
+/// when its worker has ended it or has died.
 ///
 /// Every transition after Queued is a compare-and-swap of the whole word, so that a flag set at the same time is never
 /// overwritten. A task that runs in the user's own process (the continuation of a future) is Running without an owner;
@@ -27,7 +34,7 @@
 
 namespace procpool::detail {
 
-enum class Phase : std::uint8_t { free, queued, claimed, running, done, cancelled, lost };
+enum class Phase : std::uint8_t { free, queued, claimed, running, condemned, done, cancelled, lost };
 
 /// The index of a worker's row.
 using WorkerIndex = std::uint32_t;
@@ -57,8 +64,16 @@ class StateWord {
   [[nodiscard]] constexpr bool is_asked_to_stop() const noexcept { return (bits_ & stop_bit) != 0; }
   /// It is for one worker alone, and waits in its mailbox. Not what its ticket says: a ring's may grow that large.
   [[nodiscard]] constexpr bool is_posted() const noexcept { return (bits_ & posted_flag) != 0; }
+  /// It has run too long: its future has failed, though a worker may still be at it.
+  [[nodiscard]] constexpr bool is_overdue() const noexcept { return (bits_ & overdue_flag) != 0; }
+  /// A worker has it in hand.
+  [[nodiscard]] constexpr bool is_in_hand() const noexcept {
+    return phase() >= Phase::claimed && phase() <= Phase::condemned;
+  }
   /// The task will not change any more, but for being taken.
-  [[nodiscard]] constexpr bool is_final() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
+  [[nodiscard]] constexpr bool is_over() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }
+  /// What its future gives will not change any more.
+  [[nodiscard]] constexpr bool is_final() const noexcept { return is_over() || (is_in_hand() && is_overdue()); }
 
   /// A slot in use never says this: a wild write of some worker's has ruined the word.
   [[nodiscard]] constexpr bool is_ruined() const noexcept { return phase() == Phase::free || phase() > Phase::lost; }
@@ -84,6 +99,9 @@ class StateWord {
   [[nodiscard]] constexpr StateWord with_notify() const noexcept { return StateWord(bits_ | notify_bit); }
   [[nodiscard]] constexpr StateWord with_posted() const noexcept { return StateWord(bits_ | posted_flag); }
   [[nodiscard]] constexpr StateWord with_stop() const noexcept { return StateWord(bits_ | stop_bit); }
+  [[nodiscard]] constexpr StateWord without_stop() const noexcept { return StateWord(bits_ & ~stop_bit); }
+  [[nodiscard]] constexpr StateWord with_overdue() const noexcept { return StateWord(bits_ | overdue_flag); }
+  [[nodiscard]] constexpr StateWord without_overdue() const noexcept { return StateWord(bits_ & ~overdue_flag); }
 
  private:
   static constexpr std::uint64_t phase_mask = 0xF;
@@ -93,7 +111,8 @@ class StateWord {
   static constexpr std::uint64_t posted_flag = 1 << 7;
   static constexpr int owner_shift = 8;
   static constexpr int requeues_shift = 20;
-  static constexpr std::uint64_t most_requeues = 0xF;
+  static constexpr std::uint64_t most_requeues = 3;
+  static constexpr std::uint64_t overdue_flag = 1 << 22;
   static constexpr int ticket_shift = 64 - ticket_bits;
 
   std::uint64_t bits_;

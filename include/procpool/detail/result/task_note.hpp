@@ -13,6 +13,7 @@
 
 #include <procpool/detail/memory/shared_block.hpp>
 #include <procpool/detail/result/continuation.hpp>
+#include <procpool/detail/result/supervision.hpp>
 
 namespace procpool::detail {
 
@@ -30,6 +31,7 @@ class Upstream {
   virtual ~Upstream() = default;
   /// True if it never ran and never will.
   virtual bool cancel() = 0;
+  virtual void kill() = 0;
 };
 
 /// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a run in this process.
@@ -39,20 +41,22 @@ struct TaskNote {
   SharedBlock results;                    // a chunk's, written by the workers
   std::shared_ptr<SharedBlock> callable;  // sent once for many tasks
   std::string label;
-  std::size_t first_position = 0;       // of a chunk's first item, or of a single item, in its map
-  std::size_t items = 0;                // of a chunk; 0: a single task
-  bool has_position = false;            // it belongs to a map
-  bool has_item_blocks = false;         // a chunk whose results are ItemBlocks
-  bool has_own_result = false;          // a chunk that is worth nothing without the result of its task
-  std::vector<ItemLoss> item_losses;    // of a chunk
-  std::atomic<int> references{1};       // futures and continuations that will read the result
-  std::atomic<bool> was_read{false};    // by one of those who have gone: a failure has been told
-  std::vector<Watcher*> more_watchers;  // beside the first; under the completion hub's lock
-  ContinuationQueue continuations;      // to run when it has ended; under the completion hub's lock
-  std::exception_ptr loss;              // why the task is Lost; under the exchange's lock, as the next one
-  std::shared_ptr<void> local_result;   // of a task that ran in this process
-  bool has_local_result = false;        // it may have been taken since; under the exchange's lock
-  std::shared_ptr<Upstream> upstream;   // of a continuation; set before its future is given out
+  std::size_t first_position = 0;        // of a chunk's first item, or of a single item, in its map
+  std::size_t items = 0;                 // of a chunk; 0: a single task
+  bool has_position = false;             // it belongs to a map
+  bool has_item_blocks = false;          // a chunk whose results are ItemBlocks
+  bool has_own_result = false;           // a chunk that is worth nothing without the result of its task
+  std::vector<ItemLoss> item_losses;     // of a chunk
+  std::unique_ptr<Tries> tries;          // null: one try, without a deadline; the supervisor's alone, as the next one
+  std::atomic<bool> is_unwanted{false};  // the future's owner has asked it to stop, or killed it
+  std::atomic<int> references{1};        // futures and continuations that will read the result
+  std::atomic<bool> was_read{false};     // by one of those who have gone: a failure has been told
+  std::vector<Watcher*> more_watchers;   // beside the first; under the completion hub's lock
+  ContinuationQueue continuations;       // to run when it has ended; under the completion hub's lock
+  std::exception_ptr loss;               // why the task is Lost; under the exchange's lock, as the next one
+  std::shared_ptr<void> local_result;    // of a task that ran in this process
+  bool has_local_result = false;         // it may have been taken since; under the exchange's lock
+  std::shared_ptr<Upstream> upstream;    // of a continuation; set before its future is given out
 };
 
 }  // namespace procpool::detail

@@ -42,7 +42,8 @@ class Call {
                                          Args&&... args) {
     OutgoingTask task;
     task.record.run = run;
-    if (fits_slot && terms.are_default()) {
+    terms.supervise([&task]() -> TaskNote& { return task.make_note(); });
+    if (fits_slot && terms.are_default_there()) {
       write_flat(task.record, function, args...);
       return task;
     }
@@ -55,20 +56,21 @@ class Call {
 
   /// What the worker calls.
   static void run(TaskContext& context) {
-    run_guarded(
-        [&context] {
-          if (fits_slot && !context.record().has(TaskRecord::has_block)) {
-            call_flat(context, std::index_sequence_for<Sent...>{});
-          } else {
-            Decoder decoder(context.arguments());
-            decltype(auto) function = decode_callable<F>(decoder);
-            finish(context, function, Shape::receive(decoder));
-          }
-        },
-        [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
+    run_guarded([&context] { try_often(context.worker, [&context] { call(context); }); },
+                [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
 
  private:
+  static void call(TaskContext& context) {
+    if (fits_slot && !context.record().has(TaskRecord::has_block)) {
+      call_flat(context, std::index_sequence_for<Sent...>{});
+    } else {
+      Decoder decoder(context.arguments());
+      decltype(auto) function = decode_callable<F>(decoder);
+      finish(context, function, Shape::receive(decoder));
+    }
+  }
+
   // A captureless callable has no bytes that need to travel.
   using Layout = std::conditional_t<callable_is_stateless<F>, FlatLayout<Sent...>, FlatLayout<F, Sent...>>;
 
@@ -100,7 +102,7 @@ class Call {
   template <class Allocate>
   static void put_in_block(OutgoingTask& task, const GivenTerms& terms, const Encoding& encoding,
                            const Allocate& allocate) {
-    const std::size_t terms_size = terms.are_default() ? 0 : Terms::size_for(terms.label);
+    const std::size_t terms_size = terms.are_default_there() ? 0 : Terms::size_for(terms.label);
     TaskNote& note = task.make_note();
     note.label = terms.label;
     note.arguments = allocate(terms_size + encoding.size());

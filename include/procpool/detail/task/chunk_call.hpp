@@ -105,6 +105,7 @@ class ChunkRun {
     // relaxed: what an earlier worker or the supervisor stored was published with the slot's word.
     for (std::uint64_t i = header().finished.load(std::memory_order_relaxed); i < prefix_.items; ++i) {
       context_.outbox.set_item(static_cast<std::uint32_t>(i));
+      context_.worker.retries_left = context_.worker.retries_on_exception;
       run_guarded([&] { run_item(static_cast<std::size_t>(i)); },
                   [&](const std::exception_ptr& thrown) { record_failure(i, thrown); });
       if (context_.result.kind == ResultKind::outbox_exhausted) break;
@@ -183,7 +184,7 @@ class ChunkCall {
           ChunkRun chunk(context);
           F& function = cache().get(chunk.prefix(), decode_callable<F>);
           void* state = context.worker.state;
-          chunk.run([&](std::size_t i) { run_item(chunk, i, function, state); });
+          chunk.run([&](std::size_t i) { try_often(context.worker, [&] { run_item(chunk, i, function, state); }); });
         },
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }

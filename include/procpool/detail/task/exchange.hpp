@@ -26,8 +26,9 @@
 #include <procpool/detail/result/memory_plan.hpp>
 #include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot_table.hpp>
-#include <procpool/detail/task/chunk_header.hpp>
+#include <procpool/detail/task/chunk_failures.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
+#include <procpool/detail/task/condemned_tasks.hpp>
 #include <procpool/detail/task/dispatcher.hpp>
 #include <procpool/detail/task/retained.hpp>
 
@@ -79,6 +80,15 @@ class Exchange final : public Retained {
     return note != nullptr ? std::move(note->local_result) : nullptr;
   }
 
+  /// Running or Claimed → Condemned: the supervisor has the worker killed. False if the task is not in hand any more.
+  bool condemn(Handle handle, StateWord word) {
+    do {
+      if (word.phase() != Phase::claimed && word.phase() != Phase::running) return false;
+    } while (!slots[handle].transition(word, word.with_phase(Phase::condemned)));
+    condemned.add(handle);
+    return true;
+  }
+
   /// No task will run any more; those that have not ended fail with `reason`.
   void break_all(const std::exception_ptr& reason);
   [[nodiscard]] std::exception_ptr reason_of_break() const;
@@ -106,14 +116,15 @@ class Exchange final : public Retained {
   /// The result of a task that is Done, as its worker left it; checked, so that its block may be read.
   [[nodiscard]] ResultHeader read_result(Handle handle) noexcept;
 
-  /// Calls `visit(record, block)` for each failed item of a chunk, `block` being where the record was copied from;
-  /// records that do not lie in the outbox end the list.
-  template <class Visit>
-  void for_each_failure(const TaskNote& note, Visit visit) const;
-
   /// True if the result tells of a failure.
   [[nodiscard]] static bool is_failure(const ResultHeader& result) noexcept {
     return result.kind == ResultKind::exception || result.kind == ResultKind::outbox_exhausted;
+  }
+
+  /// True if the task, whose result that is, has ended without a value, and was not cancelled.
+  [[nodiscard]] bool has_failed(Handle handle, const ResultHeader& result) const noexcept {
+    const StateWord word = slots[handle].load();
+    return word.phase() == Phase::lost || word.is_overdue() || is_failure(result);
   }
 
   /// A worker, before it runs anything of the user's: from now on it can only read what others alone may write.
@@ -157,6 +168,7 @@ class Exchange final : public Retained {
   BlockAllocator data;
   CompletionHub hub;
   Dispatcher dispatcher;
+  CondemnedTasks condemned;
 
   [[nodiscard]] ResultSignal& signal() const noexcept { return *signal_; }
 
@@ -218,7 +230,7 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
   }
   for (Handle handle = 0; handle < slots.was_used(); ++handle) {
     StateWord word = slots[handle].load();
-    while (!word.is_final() && slots.was_in_use(handle)) {
+    while (!word.is_over() && slots.was_in_use(handle)) {
       // It runs in this process and will end; or it ended.
       if (slots.is_local(handle) || word.phase() == Phase::free) break;
       if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
@@ -232,7 +244,7 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
 inline void Exchange::abandon(Handle handle) {
   {
     const std::lock_guard lock(mutex_);
-    if (!slots[handle].load().is_final()) {
+    if (!slots[handle].load().is_over()) {
       abandoned_.push_back(handle);
       abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
       return;
@@ -255,7 +267,7 @@ inline void Exchange::sweep(std::size_t most) {
       if (sweep_from_ >= abandoned_.size()) sweep_from_ = 0;
       Handle& entry = abandoned_[sweep_from_];
       const StateWord word = slots[entry].load();
-      if (!word.is_final() && !word.is_ruined()) {
+      if (!word.is_over() && !word.is_ruined()) {
         ++sweep_from_;
         continue;
       }
@@ -269,10 +281,11 @@ inline void Exchange::sweep(std::size_t most) {
 }
 
 inline void Exchange::discard(Handle handle) noexcept {
-  const Phase phase = slots[handle].load().phase();
-  const ResultHeader result = phase == Phase::done ? read_result(handle) : ResultHeader{};
+  const ResultHeader result = slots[handle].load().phase() == Phase::done ? read_result(handle) : ResultHeader{};
+  const TaskNote* note = slots.note(handle);
+  const bool was_read = note != nullptr && note->was_read.load(std::memory_order_relaxed);  // relaxed: by an owner
   // relaxed: a statistic
-  if (phase == Phase::lost || is_failure(result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
+  if (!was_read && has_failed(handle, result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
   free_slot(handle, result);
 }
 
@@ -292,24 +305,8 @@ inline ResultHeader Exchange::read_result(Handle handle) noexcept {
   return result;
 }
 
-template <class Visit>
-void Exchange::for_each_failure(const TaskNote& note, Visit visit) const {
-  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
-  // relaxed: published with the slot's word, which the caller has seen to be final
-  std::uint64_t address = header.failures.load(std::memory_order_relaxed);
-  for (std::size_t seen = 0; address != 0 && seen < note.items; ++seen) {
-    const auto* at = std::bit_cast<const std::byte*>(address);
-    FailureRecord record;
-    if (!outbox.holds(at, sizeof record)) return;
-    std::memcpy(&record, at, sizeof record);  // A copy stays as it was checked.
-    if (!outbox.holds(at + sizeof record, record.size)) return;
-    visit(record, at);
-    address = record.next;
-  }
-}
-
 inline void Exchange::free_chunk(const TaskNote& note) noexcept {
-  for_each_failure(note, [this](const FailureRecord&, const std::byte* block) { outbox.give_back(block); });
+  for_each_failure(outbox, note, [this](const FailureRecord&, const std::byte* block) { outbox.give_back(block); });
   if (!note.has_item_blocks) return;
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const auto* items = reinterpret_cast<const ItemBlock*>(&header + 1);
@@ -332,7 +329,7 @@ inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexc
   }
   const StateWord last = slots[handle].load();
   // relaxed: a statistic
-  if (last.phase() == Phase::lost || is_failure(result)) past_failures_.fetch_add(1, std::memory_order_relaxed);
+  if (has_failed(handle, result)) past_failures_.fetch_add(1, std::memory_order_relaxed);
   slots[handle].store(StateWord(0));
   // Its worker may be alive, for the pool has only just been broken, and about to publish: no other task comes here.
   const bool may_be_written = last.phase() == Phase::lost && last.owner() != no_worker && reason_of_break();

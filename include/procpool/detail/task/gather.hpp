@@ -33,6 +33,7 @@ class Gather : public Upstream {
 
   /// Cancels all; true if one of them never ran and never will.
   bool cancel() override;
+  void kill() override;
 
  private:
   class Part final : public Continuation {
@@ -72,6 +73,11 @@ inline bool Gather::cancel() {
   bool is_cancelled = false;
   for (const ResultHandle& part : parts_) is_cancelled |= part.cancel();
   return is_cancelled;
+}
+
+inline void Gather::kill() {
+  const std::lock_guard lock(mutex_);
+  for (const ResultHandle& part : parts_) part.kill();
 }
 
 inline void Gather::end_one() noexcept {

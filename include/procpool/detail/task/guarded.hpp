@@ -25,4 +25,18 @@ void run_guarded(Body body, OnException on_exception) {
   }
 }
 
+/// What `attempt()` returns. If it throws, it is called again as often as the terms of the task in hand say.
+template <class Attempt>
+decltype(auto) try_often(WorkerSelf& worker, Attempt attempt) {
+  for (;;) {
+    try {
+      return attempt();
+    } catch (const abi::__forced_unwind&) {
+      throw;
+    } catch (...) {
+      if (!worker.may_try_again()) throw;
+    }
+  }
+}
+
 }  // namespace procpool::detail

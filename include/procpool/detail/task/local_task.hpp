@@ -36,7 +36,8 @@ namespace local_task_detail {
 inline void end(Exchange& exchange, Handle handle, Phase phase) {
   Slot& slot = exchange.slots[handle];
   StateWord word = slot.load();
-  while (!slot.transition(word, word.with_phase(phase))) {
+  // No task of this process is ever overdue: a wild write may say so.
+  while (!slot.transition(word, word.with_phase(phase).without_overdue())) {
   }
   exchange.announce_end(handle, word);
   if (!exchange.slots.leave_local(handle, true)) return;  // The owner of the future frees the slot.

@@ -57,7 +57,7 @@ class ResultHandle {
   /// In a worker, at some moment during the call.
   [[nodiscard]] bool is_running() const noexcept {
     const StateWord seen = word();
-    return (seen.phase() == Phase::claimed || seen.phase() == Phase::running) && !exchange_->slots.is_local(handle_);
+    return seen.is_in_hand() && !seen.is_final() && !exchange_->slots.is_local(handle_);
   }
 
   /// True once the task has ended; everything that it and its worker wrote before is visible then. False at the
@@ -68,10 +68,13 @@ class ResultHandle {
   /// and never will.
   bool cancel() const;
 
+  /// As cancel(), but a worker that has the task in hand is killed; then the task has failed with Cancelled.
+  void kill() const;
+
   /// True if the task, which has ended, has no value, but was not cancelled.
   [[nodiscard]] bool has_failed() const {
-    const Phase phase = word().phase();
-    return phase == Phase::lost || (phase == Phase::done && Exchange::is_failure(exchange_->read_result(handle_)));
+    const bool is_done = word().phase() == Phase::done;
+    return exchange_->has_failed(handle_, is_done ? exchange_->read_result(handle_) : ResultHeader{});
   }
 
   /// The result of a task that has ended. Valid until this handle goes.
@@ -150,15 +153,31 @@ inline bool ResultHandle::cancel() const {
     return true;
   }
   if (word.phase() == Phase::cancelled) return true;
+  TaskNote* note = exchange_->slots.note(handle_);
+  if (note != nullptr) note->is_unwanted.store(true, std::memory_order_relaxed);  // relaxed: as said in repair.hpp
   if (set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_final()) return false;
-  const TaskNote* note = exchange_->slots.note(handle_);
   return note != nullptr && note->upstream && note->upstream->cancel();
+}
+
+inline void ResultHandle::kill() const {
+  if (exchange_->slots.is_local(handle_)) {
+    const TaskNote* note = exchange_->slots.note(handle_);
+    if (note != nullptr && note->upstream) note->upstream->kill();
+    return;
+  }
+  // relaxed: published by the transition
+  exchange_->slots.make_note(handle_).is_unwanted.store(true, std::memory_order_relaxed);
+  // A dead worker's task may be queued again meanwhile.
+  while (!word().is_final() && !cancel() && !exchange_->condemn(handle_, word())) {
+  }
 }
 
 inline RawResult ResultHandle::read() const {
   RawResult raw;
   const StateWord state = word();
-  if (state.phase() == Phase::cancelled) {
+  if (state.is_overdue()) {
+    raw.failure = exchange_->loss(handle_);
+  } else if (state.phase() == Phase::cancelled) {
     raw.failure = std::make_exception_ptr(Cancelled("the task was cancelled before it ran"));
   } else if (state.phase() == Phase::lost) {
     raw.failure = exchange_->loss(handle_);
@@ -195,10 +214,10 @@ inline void ResultHandle::drop(const ResultHeader* known) noexcept {
     if (is_local && !exchange_->slots.leave_local(handle_, false)) return;  // Whoever ends the task frees the slot.
   }
   const StateWord state = word();
-  if (known != nullptr) {
-    exchange_->free_slot(handle_, *known);
-  } else if (!state.is_final() && !is_local) {
+  if (!state.is_over() && !is_local) {
     exchange_->abandon(handle_);
+  } else if (known != nullptr && !state.is_overdue()) {
+    exchange_->free_slot(handle_, *known);
   } else if (was_read) {
     exchange_->free_slot(handle_, state.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   } else {

@@ -36,6 +36,10 @@ class Source final : public Upstream {
     const std::lock_guard lock(mutex_);
     return handle_.valid() && handle_.cancel();
   }
+  void kill() override {
+    const std::lock_guard lock(mutex_);
+    if (handle_.valid()) handle_.kill();
+  }
 
  private:
   std::mutex mutex_;

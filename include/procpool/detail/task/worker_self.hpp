@@ -4,6 +4,7 @@
 /// @file
 /// What a worker process knows of itself; what this_worker and this_task read.
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <typeinfo>
@@ -18,11 +19,22 @@ struct WorkerSelf {
   HomeProcess home;  // a process that a task forks is not the worker
   WorkerIndex index = no_worker;
   std::uint64_t seed = 0;
-  const Slot* slot = nullptr;            // of the task in hand
-  std::string_view label;                // of the task in hand
-  ReportedProgress* progress = nullptr;  // of the task in hand; null: nobody asks
-  void* state = nullptr;                 // what the initializer made
+  const Slot* slot = nullptr;                     // of the task in hand
+  std::string_view label;                         // of the task in hand
+  ReportedProgress* progress = nullptr;           // of the task in hand; null: nobody asks
+  int retries_on_exception = 0;                   // of the task in hand
+  int retries_left = 0;                           // of that, for the task or the item of a chunk
+  std::atomic<std::uint32_t>* retries = nullptr;  // in the worker's row
+  void* state = nullptr;                          // what the initializer made
   const std::type_info* state_type = &typeid(void);
+
+  /// The task in hand has thrown. True if it is to be tried again here and now: then its timeout begins anew.
+  [[nodiscard]] bool may_try_again() noexcept {
+    if (retries_left == 0 || slot->load().is_asked_to_stop()) return false;
+    --retries_left;
+    retries->fetch_add(1, std::memory_order_relaxed);  // relaxed: only compared
+    return true;
+  }
 };
 
 /// Null outside workers. Set once, before the worker runs anything of the user's.

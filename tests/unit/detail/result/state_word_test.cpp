@@ -19,8 +19,8 @@ using procpool::detail::ticket_mask;
 
 namespace {
 
-const std::vector<Phase> all_phases = {Phase::free, Phase::queued,    Phase::claimed, Phase::running,
-                                       Phase::done, Phase::cancelled, Phase::lost};
+const std::vector<Phase> all_phases = {Phase::free,      Phase::queued, Phase::claimed,   Phase::running,
+                                       Phase::condemned, Phase::done,   Phase::cancelled, Phase::lost};
 
 /// Words with every phase, some owners, tickets and counts, and every set of flags.
 std::vector<StateWord> many_words() {
@@ -28,12 +28,13 @@ std::vector<StateWord> many_words() {
   for (const Phase phase : all_phases) {
     for (const std::uint64_t ticket : {std::uint64_t{0}, std::uint64_t{77}, ticket_mask}) {
       for (const unsigned owner : {0U, 5U, no_worker}) {
-        for (const unsigned requeues : {0U, 3U, 15U}) {
-          for (unsigned flags = 0; flags < 8; ++flags) {
+        for (const unsigned requeues : {0U, 1U, 3U}) {
+          for (unsigned flags = 0; flags < 16; ++flags) {
             StateWord word = StateWord::queued(ticket).with_phase(phase).with_owner(owner).with_requeues(requeues);
             if ((flags & 1) != 0) word = word.with_waiting();
             if ((flags & 2) != 0) word = word.with_notify();
             if ((flags & 4) != 0) word = word.with_stop();
+            if ((flags & 8) != 0) word = word.with_overdue();
             words.push_back(word);
           }
         }
@@ -49,11 +50,12 @@ struct Contents {
   unsigned owner;
   std::uint64_t ticket;
   unsigned requeues;
-  bool waiting, notify, stop;
+  bool waiting, notify, stop, overdue;
 
   explicit Contents(StateWord word)
       : phase(word.phase()), owner(word.owner()), ticket(word.ticket()), requeues(word.requeues()),
-        waiting(word.is_waited_for()), notify(word.is_watched()), stop(word.is_asked_to_stop()) {}
+        waiting(word.is_waited_for()), notify(word.is_watched()), stop(word.is_asked_to_stop()),
+        overdue(word.is_overdue()) {}
   bool operator==(const Contents&) const = default;
 };
 
@@ -79,10 +81,13 @@ TEST_CASE("a change of one part of a state word leaves all others as they were")
     if (Contents(word.with_ticket(123)) != with(before, &Contents::ticket, 123)) FAIL("ticket");
     if (Contents(word.with_ticket(ticket_mask + 6)) != with(before, &Contents::ticket, 5)) FAIL("ticket");
     if (Contents(word.with_requeues(2)) != with(before, &Contents::requeues, 2)) FAIL("requeues");
-    if (Contents(word.with_requeues(99)) != with(before, &Contents::requeues, 15)) FAIL("requeues");
+    if (Contents(word.with_requeues(99)) != with(before, &Contents::requeues, 3)) FAIL("requeues");
     if (Contents(word.with_waiting()) != with(before, &Contents::waiting, true)) FAIL("waiting");
     if (Contents(word.with_notify()) != with(before, &Contents::notify, true)) FAIL("notify");
     if (Contents(word.with_stop()) != with(before, &Contents::stop, true)) FAIL("stop");
+    if (Contents(word.without_stop()) != with(before, &Contents::stop, false)) FAIL("no stop");
+    if (Contents(word.without_overdue()) != with(before, &Contents::overdue, false)) FAIL("not overdue");
+    if (Contents(word.with_overdue()) != with(before, &Contents::overdue, true)) FAIL("overdue");
   }
   CHECK(distinct.size() == many_words().size());
   static_assert(max_workers <= no_worker, "no worker's index is that of nobody");
@@ -93,17 +98,21 @@ TEST_CASE("a queued word has no owner and no flags") {
   CHECK(Contents(word) == Contents(StateWord(0).with_phase(Phase::queued).with_owner(no_worker).with_ticket(42)));
 }
 
-TEST_CASE("exactly Done, Cancelled and Lost are final") {
+TEST_CASE("exactly Done, Cancelled and Lost are over; final is also what is overdue in a worker's hand") {
   for (const StateWord word : many_words()) {
     const Phase phase = word.phase();
-    if (word.is_final() != (phase == Phase::done || phase == Phase::cancelled || phase == Phase::lost)) FAIL("final");
+    const bool is_over = phase == Phase::done || phase == Phase::cancelled || phase == Phase::lost;
+    const bool is_in_hand = phase == Phase::claimed || phase == Phase::running || phase == Phase::condemned;
+    if (word.is_over() != is_over) FAIL("over");
+    if (word.is_in_hand() != is_in_hand) FAIL("in hand");
+    if (word.is_final() != (is_over || (is_in_hand && word.is_overdue()))) FAIL("final");
   }
   SUCCEED();
 }
 
 TEST_CASE("a phase that no slot in use has is ruined") {
   for (std::uint64_t bits = 0; bits < 16; ++bits) {
-    const bool is_phase_of_use = bits >= 1 && bits <= 6;
+    const bool is_phase_of_use = bits >= 1 && bits <= 7;
     CHECK(StateWord(bits).is_ruined() == !is_phase_of_use);
     CHECK_FALSE((StateWord(bits).is_ruined() && StateWord(bits).is_final()));
   }

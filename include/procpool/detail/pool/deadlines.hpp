@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Watches the clock for the tasks that have a deadline, and has the workers killed that are condemned.
+///
+/// Shared by  the supervisor, whose tick it is a part of; submitters tell it of tasks; any thread asks running_for().
+/// Progress   it waits for no worker, and never runs code of the user's. No clock is read for a task: what a row names
+///            unchanged from tick to tick has run that long.
+/// Crash      it dies with the user's process only. A worker that dies meanwhile is buried by the same thread, between
+///            two ticks, so what it had in hand is the word's to say.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/error/message.hpp>
+#include <procpool/error/pool_errors.hpp>
+
+namespace procpool::detail {
+
+class Deadlines {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Deadlines(Exchange& exchange, PoolLayout& layout)
+      : exchange_(exchange), layout_(layout), samples_(layout.workers()) {}
+
+  /// A task with a deadline was queued with that ticket. True if it is the only one that is watched.
+  [[nodiscard]] bool watch(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms);
+
+  /// Ends what has waited or run too long, and wishes the death of condemned workers. True if the zygote is to be rung.
+  [[nodiscard]] bool tick(Clock::time_point now);
+
+  /// How long the next tick may be away, at most `longest`.
+  [[nodiscard]] std::chrono::nanoseconds until_next(Clock::time_point now, std::chrono::nanoseconds longest);
+
+  /// How long the task in a worker's hand has been seen there; as exact as the tick. Zero: none.
+  [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker);
+
+ private:
+  static constexpr std::chrono::milliseconds fine_tick{4};        // while a task with a deadline has not ended
+  static constexpr std::chrono::milliseconds longest_delay{100};  // of a tick; beyond it, this process was stopped
+
+  struct Waiting {
+    Clock::time_point deadline;
+    Handle handle;
+    std::uint64_t ticket;
+    [[nodiscard]] bool operator<(const Waiting& other) const noexcept { return deadline > other.deadline; }
+  };
+  struct Sample {
+    std::uint64_t cell = 0;     // what the worker had in hand at the last tick
+    std::uint32_t retries = 0;  // of its row
+    Clock::time_point since;    // when the task was first seen
+    Clock::time_point tried_since;
+    bool is_late = false;  // it was asked to stop
+  };
+
+  void extend_if_late(Clock::time_point now);
+  void end_waiting(Clock::time_point now);
+  void look_at_worker(std::size_t index, Clock::time_point now);
+  [[nodiscard]] StateWord judge(Handle handle, StateWord word, const TaskNote& note, Sample& sample,
+                                Clock::time_point now);
+  [[nodiscard]] StateWord ask_to_stop(Handle handle, StateWord word, const TaskNote& note);
+  [[nodiscard]] StateWord end_one_waiting(const Waiting& late);
+  void forget_ended();
+  [[nodiscard]] bool wish_deaths();
+
+  Exchange& exchange_;
+  PoolLayout& layout_;
+  std::mutex mutex_;              // of the next three
+  std::vector<Handle> watched_;   // has had a deadline when it was queued, and has not been seen to be over
+  std::vector<Waiting> waiting_;  // a heap, the nearest deadline first
+  std::vector<Sample> samples_;   // by worker
+  // The supervisor's alone:
+  std::size_t next_watched_ = 0;
+  std::vector<Handle> condemned_;
+  Clock::time_point next_ = Clock::time_point::max();
+  Clock::time_point planned_ = Clock::time_point::max();
+};
+
+/// As `item 3 of task "score" ran longer than its timeout of 250 ms; it was asked to stop`.
+[[nodiscard, gnu::cold]] inline std::string late_text(const TaskNote& note, const char* what,
+                                                      std::chrono::nanoseconds time, const char* consequence) {
+  const MessagePart nothing("");
+  const bool is_labelled = !note.label.empty();
+  const bool in_map = note.has_position;
+  const char* const units[] = {" ns", " us", " ms", " s"};
+  long long count = time.count();
+  std::size_t unit = 0;
+  for (; unit < 3 && count % 1000 == 0; ++unit) count /= 1000;
+  return message({in_map ? "item " : "", in_map ? MessagePart(note.first_position) : nothing, in_map ? " of " : "",
+                  is_labelled ? "task \"" : (in_map ? "a map" : "a task"), note.label, is_labelled ? "\"" : "", what,
+                  count, units[unit], consequence});
+}
+
+inline bool Deadlines::watch(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms) {
+  const std::lock_guard lock(mutex_);
+  watched_.push_back(handle);
+  if (terms.queue_timeout.count() != 0) {
+    waiting_.push_back({Clock::now() + terms.queue_timeout, handle, ticket & ticket_mask});
+    std::push_heap(waiting_.begin(), waiting_.end());
+  }
+  return watched_.size() == 1;
+}
+
+inline bool Deadlines::tick(Clock::time_point now) {
+  {
+    const std::lock_guard lock(mutex_);
+    extend_if_late(now);
+    next_ = Clock::time_point::max();
+    for (std::size_t index = 0; index < samples_.size(); ++index) look_at_worker(index, now);
+    end_waiting(now);
+    forget_ended();
+  }
+  return wish_deaths();
+}
+
+inline std::chrono::nanoseconds Deadlines::until_next(Clock::time_point now, std::chrono::nanoseconds longest) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!watched_.empty()) longest = std::min<std::chrono::nanoseconds>(longest, fine_tick);
+    if (!waiting_.empty()) next_ = std::min(next_, waiting_.front().deadline);
+  }
+  if (next_ - now < longest) longest = std::max(next_ - now, std::chrono::nanoseconds::zero());
+  planned_ = now + longest;
+  return longest;
+}
+
+inline std::chrono::nanoseconds Deadlines::running_for(std::size_t worker) {
+  const std::lock_guard lock(mutex_);
+  const Sample& sample = samples_[worker];
+  const std::uint64_t cell = layout_.row(worker).current.load(std::memory_order_relaxed);  // relaxed: compared
+  return sample.cell == 0 || sample.cell != cell ? std::chrono::nanoseconds::zero() : Clock::now() - sample.since;
+}
+
+/// This process was stopped, or the machine slept: its tasks shall not pay for that.
+inline void Deadlines::extend_if_late(Clock::time_point now) {
+  if (planned_ == Clock::time_point::max() || now - planned_ < longest_delay) return;
+  const auto gap = now - planned_;
+  for (Sample& sample : samples_) sample.tried_since += gap;
+  for (Waiting& each : waiting_) each.deadline += gap;  // The order stays.
+}
+
+inline void Deadlines::end_waiting(Clock::time_point now) {
+  while (!waiting_.empty() && waiting_.front().deadline <= now) {
+    const Waiting late = waiting_.front();
+    std::pop_heap(waiting_.begin(), waiting_.end());
+    waiting_.pop_back();
+    const StateWord before = end_one_waiting(late);
+    if (before.phase() == Phase::queued) exchange_.announce_end(late.handle, before);
+  }
+}
+
+/// The word that it had when it was ended; any other if it is not waiting any more.
+inline StateWord Deadlines::end_one_waiting(const Waiting& late) {
+  const std::lock_guard guard(exchange_.slots.note_guard());
+  Slot& slot = exchange_.slots[late.handle];
+  StateWord word = slot.load();
+  const TaskNote* note = exchange_.slots.note(late.handle);
+  while (word.phase() == Phase::queued && word.ticket() == late.ticket && note != nullptr && note->tries) {
+    exchange_.record_loss(
+        late.handle,
+        std::make_exception_ptr(QueueTimeout(late_text(*note, " waited for a worker longer than its queue_timeout of ",
+                                                       note->tries->terms().queue_timeout, "; it never ran"))));
+    const StateWord before = word;
+    if (slot.transition(word, word.with_phase(Phase::lost))) return before;
+    exchange_.record_loss(late.handle, nullptr);
+  }
+  return StateWord(0);
+}
+
+/// Under the lock. A worker that publishes, or dies, after the look at the word has its way: every step is one
+/// transition of it.
+inline void Deadlines::look_at_worker(std::size_t index, Clock::time_point now) {
+  const Row& row = layout_.row(index);
+  Sample& sample = samples_[index];
+  // (1) acquire-load, pairs with (3) of worker.hpp: the slot that the row names is constructed and was filled.
+  const Cell cell(row.current.load(std::memory_order_acquire));
+  const std::uint32_t retries = row.retries.load(std::memory_order_relaxed);  // relaxed: only compared
+  if (cell.bits != sample.cell) sample = {cell.bits, retries, now, now};
+  if (retries != sample.retries) sample = {cell.bits, retries, sample.since, now};
+  if (cell.bits == 0 || watched_.empty() || !exchange_.slots.contains(cell.handle())) return;
+  StateWord before(0);
+  {
+    const std::lock_guard guard(exchange_.slots.note_guard());
+    const StateWord word = exchange_.slots[cell.handle()].load();
+    if (word.owner() != index || word.ticket() != cell.ticket()) return;
+    if (word.phase() == Phase::claimed) sample.tried_since = now;
+    const TaskNote* note = exchange_.slots.note(cell.handle());
+    if (word.phase() != Phase::running || note == nullptr || !note->tries) return;
+    before = judge(cell.handle(), word, *note, sample, now);
+  }
+  if (before.phase() == Phase::running) exchange_.announce_end(cell.handle(), before);
+}
+
+/// Asks a task that has run too long to stop, and condemns it when its grace is over. The word that it had when its
+/// future failed just now, else any other.
+inline StateWord Deadlines::judge(Handle handle, StateWord word, const TaskNote& note, Sample& sample,
+                                  Clock::time_point now) {
+  const SupervisedTerms& terms = note.tries->terms();
+  if (terms.timeout.count() == 0) return StateWord(0);
+  const Clock::time_point deadline = sample.tried_since + terms.timeout;
+  const Clock::time_point end =
+      terms.grace < Clock::time_point::max() - deadline ? deadline + terms.grace : Clock::time_point::max();
+  StateWord ended(0);
+  if (now >= deadline && !sample.is_late) {
+    sample.is_late = true;
+    ended = ask_to_stop(handle, word, note);
+  }
+  if (now >= end) exchange_.condemn(handle, exchange_.slots[handle].load());
+  else next_ = std::min(next_, sample.is_late ? end : deadline);
+  return ended;
+}
+
+/// One that may be tried again has failed only when its worker is dead.
+inline StateWord Deadlines::ask_to_stop(Handle handle, StateWord word, const TaskNote& note) {
+  Slot& slot = exchange_.slots[handle];
+  if (note.tries->may_time_out() && !note.is_unwanted.load(std::memory_order_relaxed)) {  // relaxed: a race anyway
+    set_flag(slot, [](StateWord seen) { return seen.with_stop(); });
+    return StateWord(0);
+  }
+  exchange_.record_loss(handle, std::make_exception_ptr(TaskTimeout(
+                                    late_text(note, " ran longer than its timeout of ", note.tries->terms().timeout,
+                                              "; it was asked to stop, and its worker is killed if it does not"))));
+  while (word.phase() == Phase::running) {
+    const StateWord before = word;
+    if (slot.transition(word, word.with_stop().with_overdue())) return before;
+  }
+  return StateWord(0);
+}
+
+/// A few at a time: there may be a million.
+inline void Deadlines::forget_ended() {
+  for (std::size_t left = std::min<std::size_t>(1024, watched_.size()); left > 0; --left) {
+    if (next_watched_ >= watched_.size()) next_watched_ = 0;
+    Handle& each = watched_[next_watched_];
+    if (exchange_.slots.was_in_use(each) && !exchange_.slots[each].load().is_over()) {
+      ++next_watched_;
+      continue;
+    }
+    each = watched_.back();
+    watched_.pop_back();
+  }
+}
+
+/// Only the zygote may send the signal, for it alone knows that the life is not over and its pid not another's.
+inline bool Deadlines::wish_deaths() {
+  for (const Handle handle : exchange_.condemned.take()) condemned_.push_back(handle);
+  bool has_wish = false;
+  std::erase_if(condemned_, [&](Handle handle) {
+    const StateWord word = exchange_.slots[handle].load();
+    if (word.phase() != Phase::condemned || word.owner() >= layout_.workers()) return true;
+    LifeRegister& lives = layout_.lives(word.owner());
+    // (2) acquire-load, pairs with (5) of zygote.hpp: this life has the task in hand, for this thread wishes the next
+    // one only when it has buried it.
+    const Life life = lives.born.load(std::memory_order_acquire);
+    has_wish = true;
+    lives.condemned.store(life, std::memory_order_relaxed);  // relaxed: the bell orders it, and is repeated
+    return false;
+  });
+  return has_wish;
+}
+
+}  // namespace procpool::detail

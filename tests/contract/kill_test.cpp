@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/patience.hpp"
+#include "../support/shared_page.hpp"
+
+using namespace std::chrono_literals;
+using procpool::Cancelled;
+using procpool::Future;
+using procpool::ProcessPool;
+using procpool::SharedFuture;
+using support::OpensAtEnd;
+using support::SharedGate;
+
+namespace {
+
+/// Waits at the gate for ever: only SIGKILL ends it.
+[[noreturn]] void hang(support::Gate* gate) {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, nullptr);
+  gate->pass();
+  for (;;) ::pause();
+}
+::pid_t pid_of_worker() { return ::getpid(); }
+
+}  // namespace
+
+TEST_CASE("kill() ends a running task and its worker, which is replaced; the future throws Cancelled") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  const ::pid_t before = pool.submit(pid_of_worker).get();
+  Future<void> future = pool.submit([gate = gate.get()] { hang(gate); });
+  REQUIRE(gate->is_reached_by(1));
+  future.kill();
+  CHECK_THROWS_AS(future.get(), Cancelled);
+  CHECK(pool.submit(pid_of_worker).get() != before);
+  CHECK(pool.stats().worker_deaths == 1);
+}
+
+TEST_CASE("kill() of a task that waits cancels it, and of one that has ended does nothing") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  Future<::pid_t> ended = pool.submit(pid_of_worker);
+  ended.wait();
+  ended.kill();
+  const ::pid_t before = ended.get();
+  Future<void> running = pool.submit([gate = gate.get()] { gate->pass(); });
+  REQUIRE(gate->is_reached_by(1));
+  Future<::pid_t> waiting = pool.submit(pid_of_worker);
+  waiting.kill();
+  CHECK_THROWS_AS(waiting.get(), Cancelled);
+  gate->open();
+  running.get();
+  CHECK(pool.submit(pid_of_worker).get() == before);
+}
+
+TEST_CASE("a killed task is not tried again, whatever its terms") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  Future<void> future =
+      pool.with({.timeout = 1h, .retries = 9, .retries_on_timeout = 9}).submit([gate = gate.get()] { hang(gate); });
+  REQUIRE(gate->is_reached_by(1));
+  future.kill();
+  future.kill();
+  CHECK_THROWS_AS(future.get(), Cancelled);
+  CHECK(gate->arrived() == 1);
+}
+
+TEST_CASE("a SharedFuture and the future of a continuation pass a kill on") {
+  SharedGate gate;
+  ProcessPool pool{2};
+  const OpensAtEnd opens{gate};
+  SharedFuture<void> shared = pool.submit([gate = gate.get()] { hang(gate); }).share();
+  Future<int> next = pool.submit([gate = gate.get()] { return hang(gate), 1; }).then([](int n) { return n; });
+  REQUIRE(gate->is_reached_by(2));
+  shared.kill();
+  next.kill();
+  CHECK_THROWS_AS(shared.get(), Cancelled);
+  CHECK_THROWS_AS(next.get(), Cancelled);
+  CHECK(pool.run_on_each_worker([] { return 1; }).size() == 2);
+}
+
+TEST_CASE("kills at any moment end the tasks that are meant and no other") {
+  ProcessPool pool{2};
+  std::vector<Future<int>> futures;
+  futures.reserve(2000);
+  for (int i = 0; i < 2000; ++i) {
+    futures.push_back(pool.submit(
+        [](int n) {
+          for (std::atomic<int> turns{0}; turns < 2000; ++turns) continue;
+          return n;
+        },
+        i));
+    if (i % 5 != 4) continue;
+    while (!futures.back().is_running() && !futures.back().is_ready()) continue;
+    futures.back().kill();
+  }
+  std::size_t killed = 0;
+  for (int i = 0; i < 2000; ++i) {
+    try {
+      const int value = futures[static_cast<std::size_t>(i)].get();
+      CHECK(value == i);
+    } catch (const Cancelled&) {
+      ++killed;
+      CHECK(i % 5 == 4);
+    }
+  }
+  pool.wait_idle();
+  CHECK(killed > 0);
+  CHECK(pool.stats().worker_deaths == killed);
+}
+
+TEST_CASE("the pool ends in order while a killed worker is on its way out") {
+  SharedGate gate;
+  const OpensAtEnd opens{gate};
+  Future<void> future;
+  {
+    ProcessPool pool{1};
+    future = pool.submit([gate = gate.get()] { hang(gate); });
+    REQUIRE(gate->is_reached_by(1));
+    future.kill();
+  }
+  CHECK_THROWS_AS(future.get(), Cancelled);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/patience.hpp"
+#include "../support/shared_page.hpp"
+
+using namespace std::chrono_literals;
+using procpool::Cancelled;
+using procpool::Future;
+using procpool::ProcessPool;
+using procpool::TaskTimeout;
+using procpool::UsageError;
+using procpool::WorkerDied;
+using support::eventually;
+using support::SharedCount;
+using support::SharedGate;
+
+namespace {
+
+using Count = std::atomic<int>;
+
+/// Dies in the first `deaths` tries; the number of the try that does not.
+int die_at_first(Count* tries, int deaths) {
+  const int attempt = ++*tries;
+  if (attempt <= deaths) ::raise(SIGKILL);
+  return attempt;
+}
+int throw_at_first(Count* tries, int failures) {
+  const int attempt = ++*tries;
+  if (attempt <= failures) throw std::out_of_range("try " + std::to_string(attempt));
+  return attempt;
+}
+int hang_at_first(Count* tries, int hangs) {
+  const int attempt = ++*tries;
+  while (attempt <= hangs) ::pause();
+  return attempt;
+}
+
+template <class F>
+WorkerDied death_of(F read) {
+  try {
+    static_cast<void>(read());
+  } catch (const WorkerDied& death) {
+    return death;
+  }
+  throw std::logic_error("it did not die");
+}
+
+/// How often each item of a map was tried.
+struct Tally {
+  std::atomic<int> tries[64] = {};
+};
+
+}  // namespace
+
+TEST_CASE("a task runs once, unless its terms allow retries") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const WorkerDied death =
+      death_of([&] { return pool.submit([t = tries.get()] { return die_at_first(t, 1); }).get(); });
+  CHECK(death.attempt() == 1);
+  CHECK(death.earlier().empty());
+  CHECK_THROWS_WITH(pool.submit([t = tries.get()] { return throw_at_first(t, 2); }).get(), "try 2");
+  CHECK(*tries == 2);
+}
+
+TEST_CASE("a task whose worker dies is tried again as often as `retries` says") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto patient = pool.with({.retries = 3, .label = "patient"});
+  const auto try_with = [&](int deaths) {
+    return patient.submit([tries = tries.get()](int n) { return die_at_first(tries, n); }, deaths);
+  };
+  CHECK(try_with(3).get() == 4);
+  CHECK(pool.stats().worker_deaths == 3);
+  CHECK(pool.stats().failed == 0);
+
+  *tries = 0;
+  const WorkerDied death = death_of([&] { return try_with(100).get(); });
+  CHECK(*tries == 4);
+  CHECK(death.attempt() == 4);
+  CHECK(death.label() == "patient");
+  REQUIRE(death.earlier().size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(death.earlier()[i].attempt == static_cast<int>(i) + 1);
+    CHECK(death.earlier()[i].signal == SIGKILL);
+    CHECK(death.earlier()[i].pid != death.pid());
+  }
+}
+
+TEST_CASE("arguments are whole at every try, small, large, and movable only") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto twice = pool.with({.retries = 1});
+  const std::string large(100'000, 'x');
+  Future<std::size_t> future = twice.submit(
+      [tries = tries.get()](std::string text, std::unique_ptr<int> number) {
+        const std::size_t sum = text.size() + static_cast<std::size_t>(*number);
+        text.clear();
+        *number = 0;
+        die_at_first(tries, 1);
+        return sum;
+      },
+      large, std::make_unique<int>(7));
+  CHECK(future.get() == large.size() + 7);
+  CHECK(*tries == 2);
+}
+
+TEST_CASE("a task that throws is tried again as often as `retries_on_exception` says") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto patient = pool.with({.retries_on_exception = 2});
+  const auto try_with = [&](int failures) {
+    return patient.submit([tries = tries.get()](int n) { return throw_at_first(tries, n); }, failures);
+  };
+  CHECK(try_with(2).get() == 3);
+  *tries = 0;
+  CHECK_THROWS_WITH(try_with(100).get(), "try 3");
+  CHECK(*tries == 3);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
+TEST_CASE("a task that runs too long is tried again as often as `retries_on_timeout` says") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto patient = pool.with({.timeout = 20ms, .grace = 0ms, .retries_on_timeout = 2});
+  const auto try_with = [&](int hangs) {
+    return patient.submit([tries = tries.get()](int n) { return hang_at_first(tries, n); }, hangs);
+  };
+  CHECK(try_with(2).get() == 3);
+  *tries = 0;
+  CHECK_THROWS_AS(try_with(100).get(), TaskTimeout);
+  CHECK(*tries == 3);
+}
+
+TEST_CASE("a try that is not the last one is not asked to stop for the one before") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto patient = pool.with({.timeout = 30ms, .grace = 0ms, .retries_on_timeout = 1});
+  Future<bool> future = patient.submit([tries = tries.get()] {
+    hang_at_first(tries, 1);
+    return procpool::this_task::stop_requested();
+  });
+  CHECK_FALSE(future.get());
+}
+
+TEST_CASE("the budgets are apart: one for deaths, one for exceptions, one for timeouts") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto task = [tries = tries.get()] {
+    switch (++*tries) {
+      case 1: ::raise(SIGSEGV); break;
+      case 2: throw std::runtime_error("once");
+      case 3:
+        for (;;) ::pause();
+      default: break;
+    }
+    return tries->load();
+  };
+  CHECK(pool.with({.timeout = 50ms, .grace = 0ms, .retries = 1, .retries_on_exception = 1, .retries_on_timeout = 1})
+            .submit(task)
+            .get() == 4);
+  *tries = 0;
+  CHECK(death_of([&] {
+          return pool.with({.retries_on_exception = 9, .retries_on_timeout = 9}).submit(task).get();
+        }).attempt() == 1);
+}
+
+TEST_CASE("each item of a map has the retries, however the items are packed") {
+  support::Shared<Tally> tally;
+  ProcessPool pool{2};
+  std::vector<int> items(60);
+  std::iota(items.begin(), items.end(), 0);
+  const auto die_once = [tally = tally.get()](int i) {
+    const bool is_first = ++tally->tries[i] == 1;
+    if (is_first && i % 7 == 3) ::raise(SIGKILL);
+    if (is_first && i % 7 == 5) throw std::runtime_error("once");
+    return i * i;
+  };
+  const auto patient = pool.with({.retries = 1, .retries_on_exception = 1, .chunk_size = 20});
+  SECTION("map") {
+    const std::vector<int> squares = patient.map(die_once, items);
+    for (int i : items) CHECK(squares[static_cast<std::size_t>(i)] == i * i);
+    for (int i : items) CHECK(tally->tries[i] == 1 + (i % 7 == 3 || i % 7 == 5));
+  }
+  SECTION("imap") {
+    std::vector<int> squares;
+    for (int square : patient.imap(die_once, items)) squares.push_back(square);
+    REQUIRE(squares.size() == items.size());
+    for (int i : items) CHECK(squares[static_cast<std::size_t>(i)] == i * i);
+  }
+  SECTION("map_reduce") {
+    const auto one_death = [tally = tally.get()](int i) {
+      if (i == 33 && ++tally->tries[i] == 1) ::raise(SIGKILL);
+      return static_cast<long>(i);
+    };
+    CHECK(patient.map_reduce(one_death, std::plus<>{}, 0L, items) == 60 * 59 / 2);
+  }
+  SECTION("what dies at every try is lost alone, and says so") {
+    const auto outcomes = patient.map_outcomes([](int i) { return i == 30 ? (::raise(SIGKILL), 0) : i; }, items);
+    for (const auto& outcome : outcomes) {
+      if (outcome.position() != 30) {
+        CHECK(*outcome == static_cast<int>(outcome.position()));
+        continue;
+      }
+      const WorkerDied death = death_of([&] { return outcome.value(); });
+      CHECK(death.position() == 30);
+      CHECK(death.attempt() == 2);
+      CHECK(death.earlier().size() == 1);
+    }
+  }
+}
+
+TEST_CASE("what was cancelled while it ran is not tried again") {
+  SharedGate gate;
+  SharedCount tries;
+  ProcessPool pool{1};
+  const support::OpensAtEnd opens{gate};
+  Future<void> future =
+      pool.with({.retries = 5, .retries_on_exception = 5}).submit([gate = gate.get(), tries = tries.get()] {
+        ++*tries;
+        gate->pass();
+        ::raise(SIGKILL);
+      });
+  REQUIRE(gate->is_reached_by(1));
+  CHECK_FALSE(future.cancel());
+  gate->open();
+  CHECK_THROWS_AS(future.get(), WorkerDied);
+  CHECK(*tries == 1);
+}
+
+TEST_CASE("a negative number of retries is refused") {
+  ProcessPool pool{1};
+  CHECK_THROWS_AS(pool.with({.retries = -1}), UsageError);
+  CHECK_THROWS_AS(pool.with({.retries_on_exception = -1}), UsageError);
+  CHECK_THROWS_WITH(pool.with({.retries_on_timeout = -1}),
+                    Catch::Matchers::Contains("TaskOptions::retries_on_timeout"));
+}
