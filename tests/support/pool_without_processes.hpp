@@ -25,9 +25,13 @@ class PoolWithoutProcesses {
  public:
   explicit PoolWithoutProcesses(std::size_t workers, std::size_t queue_capacity = 1024)
       : exchange_(new procpool::detail::Exchange(
-            std::size_t{64} << 20, workers, procpool::detail::PoolLayout::committed_bytes(workers),
-            procpool::detail::PoolLayout::read_only_bytes(workers, queue_capacity), std::chrono::microseconds(20))),
-        layout_(*exchange_, workers, queue_capacity) {}
+            {.total = std::size_t{64} << 20,
+             .workers = workers,
+             .most_workers = workers,
+             .own = procpool::detail::PoolLayout::committed_bytes(workers),
+             .rings = procpool::detail::PoolLayout::read_only_bytes(workers, queue_capacity)},
+            std::chrono::microseconds(20))),
+        layout_(*exchange_, workers, workers, queue_capacity) {}
   PoolWithoutProcesses(const PoolWithoutProcesses&) = delete;
   PoolWithoutProcesses& operator=(const PoolWithoutProcesses&) = delete;
   ~PoolWithoutProcesses() {

@@ -21,7 +21,7 @@ namespace support {
 class Workbench {
  public:
   explicit Workbench(std::chrono::nanoseconds spin = std::chrono::microseconds(20))
-      : exchange_(new procpool::detail::Exchange(std::size_t{512} << 20, 1, 0, 0, spin)) {}
+      : exchange_(new procpool::detail::Exchange({.total = std::size_t{512} << 20}, spin)) {}
   Workbench(const Workbench&) = delete;
   Workbench& operator=(const Workbench&) = delete;
   /// What no thread has ended fails with PoolClosed.

@@ -71,7 +71,7 @@ class RangeGather final : public Gather {
     void operator()(Exchange* exchange) const noexcept { exchange->release(); }
   };
   constexpr std::size_t small = std::size_t{8} << 20;  // bytes, reserved only
-  const std::unique_ptr<Exchange, Release> exchange(new Exchange(small, 1, 0, 0, std::chrono::nanoseconds::zero()));
+  const std::unique_ptr<Exchange, Release> exchange(new Exchange({.total = small}, std::chrono::nanoseconds::zero()));
   exchange->dispatcher.finish();  // What continues it runs where it is continued.
   LocalTask task(*exchange);
   task.succeed(std::move(value));

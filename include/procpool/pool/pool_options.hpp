@@ -23,9 +23,11 @@ namespace procpool {
 /// A negative count is a UsageError.
 struct PoolOptions {
   int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
+  int min_workers = 0;                        ///< more than these leave after 3 s without work; 0: none leaves
   int queue_capacity = 65536;                 ///< tasks waiting before submit waits
   std::size_t shared_memory = 0;              ///< bytes reserved, not committed; 0: chosen from the machine
   int max_tasks_per_worker = 0;               ///< then the worker is replaced; 0: never recycled
+  std::size_t max_memory_per_worker = 0;      ///< bytes, its own, not shared; above it, it is replaced; 0: no limit
   WaitPolicy wait = WaitPolicy::balanced;     ///< of workers for tasks, and of callers for results
   bool pin_workers = false;                   ///< one CPU each, in order
   WorkerLimits limits = {};                   ///< of each worker
@@ -56,6 +58,7 @@ inline void require_range(const char* option, int value, int least, int most) {
 
 [[nodiscard]] inline CoreOptions core_options(const PoolOptions& options) {
   require_range("workers", options.workers, 0, max_workers);
+  require_range("min_workers", options.min_workers, 0, max_workers);
   require_range("queue_capacity", options.queue_capacity, 1, 1 << handle_bits);
   require_range("max_tasks_per_worker", options.max_tasks_per_worker, 0, std::numeric_limits<int>::max());
   require_range("library_threads", options.library_threads, 0, std::numeric_limits<int>::max());
@@ -72,6 +75,8 @@ inline void require_range(const char* option, int value, int least, int most) {
   program.preload = std::move(options.preload);
   program.at_exit = std::move(options.at_worker_exit);
   program.max_tasks = options.max_tasks_per_worker;
+  program.max_memory = options.max_memory_per_worker;
+  program.min_workers = static_cast<std::size_t>(options.min_workers);
   program.library_threads = options.library_threads;
   program.pin = options.pin_workers;
   program.limits = options.limits;

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/pool/pool_core.hpp>
@@ -34,16 +35,17 @@ struct PoolStats {
   std::uint64_t worker_deaths = 0;
   std::uint64_t queued = 0;  ///< waiting for a worker
   std::uint64_t running = 0;
+  std::uint64_t recycled = 0;  ///< workers that left in order: after their tasks, for their memory, or idle
 };
 
 namespace detail {
 
 [[nodiscard]] inline std::vector<WorkerInfo> describe_workers(PoolCore& core) {
   core.require_home();
-  std::vector<WorkerInfo> workers(core.workers());
-  for (std::size_t index = 0; index < workers.size(); ++index) {
+  std::vector<WorkerInfo> workers;
+  for (std::size_t index = 0; index < core.layout().workers(); ++index) {
     const Row& row = core.layout().row(index);
-    WorkerInfo& info = workers[index];
+    WorkerInfo info;
     info.index = index;
     const LifeRegister& lives = core.layout().lives(index);
     // (1) acquire-load, pairs with (5) of zygote.hpp: the pid belongs to it.
@@ -58,6 +60,7 @@ namespace detail {
     // relaxed: only compared, to sort out most labels that have changed meanwhile
     if (before != 0 && before == row.current.load(std::memory_order_relaxed)) info.label = label;
     info.running_for = core.supervisor().running_for(index);
+    if (index < core.workers() || info.pid != 0) workers.push_back(std::move(info));  // the last may yet be leaving
   }
   return workers;
 }
@@ -69,6 +72,7 @@ namespace detail {
   stats.dropped_failures = exchange.dropped_failures();
   stats.failed = exchange.past_failures();
   stats.worker_deaths = core.supervisor().worker_deaths();
+  stats.recycled = core.supervisor().recycled();
   stats.submitted = core.submitted();
   for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
     const StateWord word = exchange.slots[handle].load();

@@ -105,6 +105,15 @@ class ProcessPool : public Verbs<ProcessPool<State>, State> {
     return PoolWithTerms<State>(core(), options);
   }
 
+  /// From now on there are `workers` processes, 0: one per usable CPU. Returns at once: new ones begin with their
+  /// initializer, and those with the highest indices leave when they have ended the task in hand. Waits for a
+  /// run_on_each_worker(). UsageError if negative, or above four times the number that the pool was made with, where
+  /// that is above 64; PoolClosed.
+  template <std::integral Count>
+  void resize(Count workers) {
+    core().resize(detail::core_options(detail::options_for(workers)).workers);
+  }
+
   /// No more tasks are taken (PoolClosed); those submitted still run.
   void close() { core().close(); }
 

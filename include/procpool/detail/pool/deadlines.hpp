@@ -29,7 +29,7 @@ class Deadlines {
   using Clock = std::chrono::steady_clock;
 
   Deadlines(Exchange& exchange, PoolLayout& layout)
-      : exchange_(exchange), layout_(layout), samples_(layout.workers()) {}
+      : exchange_(exchange), layout_(layout), samples_(layout.most_workers()) {}
 
   /// A task with a deadline was queued with that ticket. True if it is the only one that is watched.
   [[nodiscard]] bool watch(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms);
@@ -114,7 +114,7 @@ inline bool Deadlines::tick(Clock::time_point now) {
     const std::lock_guard lock(mutex_);
     extend_if_late(now);
     next_ = Clock::time_point::max();
-    for (std::size_t index = 0; index < samples_.size(); ++index) look_at_worker(index, now);
+    for (std::size_t index = 0; index < layout_.workers(); ++index) look_at_worker(index, now);
     end_waiting(now);
     forget_ended();
   }

@@ -30,6 +30,11 @@ struct CoreOptions {
 };
 
 class PoolCore {
+  /// A row for each worker that there may be is made with the pool.
+  static constexpr std::size_t most_workers(std::size_t at_first) noexcept {
+    return std::min<std::size_t>(max_workers, std::max<std::size_t>(64, 4 * at_first));
+  }
+
  public:
   PoolCore(const CoreOptions& options, WorkerProgram program);
   PoolCore(const PoolCore&) = delete;
@@ -41,7 +46,7 @@ class PoolCore {
   [[nodiscard]] Exchange& exchange() noexcept { return *exchange_; }
   [[nodiscard]] PoolLayout& layout() noexcept { return layout_; }
   [[nodiscard]] const LoadedModules& modules() const noexcept { return modules_; }
-  [[nodiscard]] std::size_t workers() const noexcept { return layout_.workers(); }
+  [[nodiscard]] std::size_t workers() const noexcept { return layout_.wanted(); }
 
   /// Throws UsageError in a process that did not make the pool.
   void require_home() const;
@@ -57,6 +62,9 @@ class PoolCore {
 
   /// Sends a task to one worker alone. One caller at a time.
   [[nodiscard]] ResultHandle post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note);
+
+  /// From now on there are `workers`: those missing are made, those above leave when they have nothing in hand.
+  void resize(std::size_t workers);
 
   void close();
   void cancel_pending();
@@ -100,11 +108,17 @@ class PoolCore {
 };
 
 inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
-    : exchange_(new Exchange(options.shared_memory, options.workers, PoolLayout::committed_bytes(options.workers),
-                             PoolLayout::read_only_bytes(options.workers, options.queue_capacity), options.spin)),
-      layout_(*exchange_, options.workers, options.queue_capacity), program_(std::move(program)),
-      registered_memory_(exchange_->mapping.descriptor()), zygote_(*exchange_, layout_, program_),
-      supervisor_(*exchange_, layout_, zygote_, [this](const std::exception_ptr& reason) {
+    : exchange_(
+          new Exchange({.total = options.shared_memory,
+                        .workers = options.workers,
+                        .most_workers = most_workers(options.workers),
+                        .own = PoolLayout::committed_bytes(most_workers(options.workers)),
+                        .rings = PoolLayout::read_only_bytes(most_workers(options.workers), options.queue_capacity)},
+                       options.spin)),
+      layout_(*exchange_, options.workers, most_workers(options.workers), options.queue_capacity),
+      program_(std::move(program)), registered_memory_(exchange_->mapping.descriptor()),
+      zygote_(*exchange_, layout_, program_),
+      supervisor_(*exchange_, layout_, zygote_, program_.min_workers, [this](const std::exception_ptr& reason) {
         const std::lock_guard lock(exchange_->submit_mutex);
         if (!refusal_) refusal_ = reason;
       }) {
@@ -225,6 +239,25 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
   layout_.row(worker).wake.ring_all();
   supervisor_.notice_work();
   return ResultHandle(*exchange_, handle);
+}
+
+inline void PoolCore::resize(std::size_t workers) {
+  require_home();
+  if (workers > layout_.most_workers()) {
+    throw UsageError("resize() to " + std::to_string(workers) +
+                     " workers; a pool of the size that this one was made "
+                     "with has room for " +
+                     std::to_string(layout_.most_workers()));
+  }
+  const std::lock_guard no_task_for_one_worker_alone(broadcast_mutex_);
+  {
+    const std::lock_guard lock(exchange_->submit_mutex);
+    require_open();
+  }
+  exchange_->hub.use_rings(std::max(workers, layout_.workers()));
+  layout_.want(workers);
+  layout_.wake_all();
+  supervisor_.ring();
 }
 
 inline void PoolCore::close() {

@@ -27,7 +27,7 @@ class Presence {
 
   /// `memory` is shared, aligned to 64.
   Presence(std::byte* memory, std::size_t workers) noexcept
-      : groups_(reinterpret_cast<Group*>(memory)), count_(groups(workers)), workers_(workers) {
+      : groups_(reinterpret_cast<Group*>(memory)), count_(groups(workers)) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&groups_[i])) Group;
   }
 
@@ -39,8 +39,9 @@ class Presence {
 
   // Anyone.
 
-  /// A sleeper to wake, now marked as looking; empty if somebody looks already or nobody sleeps.
-  [[nodiscard]] std::optional<WorkerIndex> choose_sleeper() noexcept;
+  /// One of the first `workers` that sleeps, to be woken, now marked as looking; empty if somebody looks already or
+  /// nobody sleeps.
+  [[nodiscard]] std::optional<WorkerIndex> choose_sleeper(std::size_t workers) noexcept;
 
   [[nodiscard]] bool had_sleepers() const noexcept {
     for (std::size_t i = 0; i < count_; ++i) {
@@ -76,33 +77,33 @@ class Presence {
   }
 
   /// The bits of workers that exist: a wild write may have set others.
-  [[nodiscard]] std::uint64_t existing(std::size_t group) const noexcept {
-    const std::size_t members = workers_ - group * 32;
+  [[nodiscard]] static std::uint64_t existing(std::size_t group, std::size_t workers) noexcept {
+    const std::size_t members = workers - group * 32;
     const std::uint64_t half = members >= 32 ? 0xFFFFFFFF : (std::uint64_t{1} << members) - 1;
     return half << 32 | half;
   }
 
   Group* groups_;
   std::size_t count_;
-  std::size_t workers_;
 };
 
-inline std::optional<WorkerIndex> Presence::choose_sleeper() noexcept {
+inline std::optional<WorkerIndex> Presence::choose_sleeper(std::size_t workers) noexcept {
+  const std::size_t count = groups(workers);
   for (;;) {
-    std::size_t found = count_;
+    std::size_t found = count;
     std::uint64_t word = 0;
-    for (std::size_t i = 0; i < count_; ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       // (2) seq_cst-load, pairs with (1): comes after the caller's publish in the one order of all of these.
       const std::uint64_t raw = groups_[i].bits.load(std::memory_order_seq_cst);
-      const std::uint64_t now = raw & existing(i);
+      const std::uint64_t now = raw & existing(i, workers);
       if ((now & 0xFFFFFFFF) != 0) return std::nullopt;
-      if (now != 0 && found == count_) {
+      if (now != 0 && found == count) {
         found = i;
         word = raw;
       }
     }
-    if (found == count_) return std::nullopt;
-    const auto in_group = static_cast<WorkerIndex>(std::countr_zero((word & existing(found)) >> 32));
+    if (found == count) return std::nullopt;
+    const auto in_group = static_cast<WorkerIndex>(std::countr_zero((word & existing(found, workers)) >> 32));
     const auto worker = static_cast<WorkerIndex>(found * 32 + in_group);
     // (3) seq_cst-rmw, pairs with (1): of several who see the sleeper one wakes it. relaxed: after a failure all is
     // read again.

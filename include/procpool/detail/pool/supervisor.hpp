@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <mutex>
@@ -21,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include <procpool/detail/pool/births.hpp>
 #include <procpool/detail/pool/deadlines.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
@@ -34,7 +36,8 @@ namespace procpool::detail {
 class Supervisor {
  public:
   /// `on_break` is told why no task will run any more: before the open futures fail.
-  Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
+  /// From index `least` on, a worker that has left in order is replaced only when tasks wait; 0: none retires.
+  Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote, std::size_t least,
              std::function<void(const std::exception_ptr&)> on_break);
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
@@ -79,24 +82,26 @@ class Supervisor {
   [[nodiscard]] std::uint64_t worker_deaths() const noexcept {
     return worker_deaths_.load(std::memory_order_relaxed);  // relaxed: a statistic
   }
+  [[nodiscard]] std::uint64_t recycled() const noexcept {
+    return recycled_.load(std::memory_order_relaxed);  // relaxed: a statistic
+  }
 
  private:
   static constexpr std::chrono::milliseconds tick_length{25};
-  static constexpr int lingering_ticks = 20;                 // without work, before it sleeps
-  static constexpr std::chrono::seconds longest_refusal{1};  // of every fork, with no worker left
+  static constexpr int lingering_ticks = 20;  // without work, before it sleeps
 
   void run();
   void sleep_or_tick();
   [[nodiscard]] bool listen_for_a_tick();
   [[nodiscard]] bool listen(int timeout);
+  [[nodiscard]] bool tasks_wait();
   [[nodiscard]] bool work_is_outstanding();
   void tick();
   void insist_on_end();
 
   void look_at_rows();
-  void want_life(std::size_t index);
   void decide_death(std::size_t index, Life life);
-  void judge_forks();
+  void want_lives();
   void break_pool(const std::exception_ptr& reason);
 
   Exchange& exchange_;
@@ -106,27 +111,25 @@ class Supervisor {
   UniqueFd bell_;
   Repair repair_;
   Deadlines deadlines_;
-  std::vector<Life> buried_;  // by index: the last life whose death was decided
-  Life next_life_ = 1;
+  Births births_;
   UnreadyLives unready_lives_;
   int ticks_without_work_ = 0;
-  std::optional<std::chrono::steady_clock::time_point> refused_since_;  // no worker is left, and a fork has failed
-  std::uint64_t heads_ = 0;                                             // sum of the rings' heads at the last tick
+  std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
   std::atomic<bool> is_asleep_{false};        // written by the supervisor; read by submitters
   std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
   std::atomic<std::uint64_t> worker_deaths_{0};
+  std::atomic<std::uint64_t> recycled_{0};
   std::thread thread_;
 };
 
-inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote,
+inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink& zygote, std::size_t least,
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
-      buried_(layout.workers(), 0), unready_lives_(layout.workers()) {
+      births_(layout, least), unready_lives_(layout.workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
-  for (std::size_t index = 0; index < layout.workers(); ++index) want_life(index);
-  zygote_.ring();
+  want_lives();
   exchange_.condemned.set_bell(bell_.get());
   const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
   thread_ = std::thread([this] { run(); });
@@ -191,11 +194,14 @@ inline bool Supervisor::listen(int timeout) {
   }
 }
 
+/// In a ring.
+inline bool Supervisor::tasks_wait() {
+  return std::any_of(layout_.rings().begin(), layout_.rings().end(),
+                     [this](RingAndSpace& each) { return walk_to_live_head(each.ring, exchange_.slots); });
+}
+
 inline bool Supervisor::work_is_outstanding() {
-  if (repair_.had_waiting()) return true;
-  for (std::size_t i = 0; i < ring_count; ++i) {
-    if (walk_to_live_head(layout_.rings()[i].ring, exchange_.slots)) return true;
-  }
+  if (repair_.had_waiting() || tasks_wait()) return true;
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // (5) acquire-load, pairs with (7) of worker.hpp: the row, looked at next, names what was taken out of the mailbox.
     if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
@@ -218,11 +224,8 @@ inline bool Supervisor::was_idle() {
 inline void Supervisor::tick() {
   exchange_.sweep(1024);
   std::uint64_t heads = 0;
-  bool tasks_wait = false;
-  for (std::size_t i = 0; i < ring_count; ++i) {
-    tasks_wait |= walk_to_live_head(layout_.rings()[i].ring, exchange_.slots);
-    heads += layout_.rings()[i].ring.head();
-  }
+  bool tasks_wait = this->tasks_wait();
+  for (std::size_t i = 0; i < ring_count; ++i) heads += layout_.rings()[i].ring.head();
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // relaxed: a hint; what it misses the next tick sees
     tasks_wait |= layout_.row(i).mailbox.load(std::memory_order_relaxed) != 0;
@@ -263,14 +266,22 @@ inline void Supervisor::look_at_rows() {
     // (8) acquire-load, pairs with (7) of zygote.hpp, (1) of outbox_writer.hpp, (2) of outbox_writer.hpp: the status
     // belongs to this life, and what the dead wrote is there, in the order in which they wrote it.
     const Life dead = lives.dead.load(std::memory_order_acquire);
-    if (dead != buried_[index]) decide_death(index, dead);
+    if (dead != births_.buried(index)) decide_death(index, dead);
   }
-  if (!exchange_.reason_of_break()) judge_forks();
+  if (exchange_.reason_of_break()) return;
+  want_lives();
+  if (const std::exception_ptr reason = births_.reason_of_refusal()) break_pool(reason);
 }
 
-inline void Supervisor::want_life(std::size_t index) {
-  // (2) release-store, pairs with (1) of zygote.hpp: the row was repaired.
-  layout_.lives(index).wanted.store(next_life_++, std::memory_order_release);
+inline void Supervisor::want_lives() {
+  // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
+  const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_acquire) != 0;
+  const auto is_needed = [&](std::size_t index, bool is_reserve) {
+    if (!is_reserve) return !is_stopping || work_is_outstanding();
+    // relaxed: what it misses the next tick sees
+    return tasks_wait() || layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0;
+  };
+  if (births_.want(is_needed)) zygote_.ring();
 }
 
 inline void Supervisor::decide_death(std::size_t index, Life life) {
@@ -281,45 +292,21 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;  // relaxed: the dead write nothing any more
   const bool had_work = row.current.load(std::memory_order_relaxed) != 0;    // relaxed: as above
-  // Before anybody is told. relaxed: a statistic. A worker that was recycled, or leaves a pool that stops, has not
-  // died.
+  // relaxed: a hint; a pool may be ended at any moment
+  const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_relaxed) != 0;
+  const bool is_recycled = in_order && !had_work && was_ready && !is_stopping && index < layout_.wanted();
+  // Before anybody is told. What leaves a pool that ends, or becomes smaller, has neither died nor been recycled.
+  // relaxed: both are statistics
   if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
+  if (is_recycled) recycled_.fetch_add(1, std::memory_order_relaxed);  // relaxed: as above
   repair_.bury(index, life, status);
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
-  buried_[index] = life;
+  births_.bury(index, life, is_recycled);
   if (was_ready) {
     unready_lives_.forget();
   } else if (const std::exception_ptr reason = unready_lives_.judge(row, life, pid, status)) {
     break_pool(reason);
   }
-  // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
-  if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 && !work_is_outstanding()) return;
-  want_life(index);
-  zygote_.ring();
-}
-
-/// The zygote retries a fork that fails. With no worker left and none to be had there is nothing to wait for.
-inline void Supervisor::judge_forks() {
-  int error = 0;
-  for (std::size_t index = 0; index < layout_.workers(); ++index) {
-    const LifeRegister& lives = layout_.lives(index);
-    // (6) acquire-load, pairs with (5) of zygote.hpp, (7) of zygote.hpp: the error, looked at below, is no older than
-    // the birth, which has cleared it.
-    const bool is_alive = lives.born.load(std::memory_order_acquire) != lives.dead.load(std::memory_order_acquire);
-    if (is_alive) {
-      refused_since_.reset();
-      return;
-    }
-    // (4) acquire-load, pairs with (3) of zygote.hpp: the births and deaths before the refusal.
-    if (const int last = lives.fork_error.load(std::memory_order_acquire); last != 0) error = last;
-  }
-  if (error == 0) return;
-  // By the clock: every refusal wakes this thread, and one round of them is as many as the pool has workers.
-  const auto now = std::chrono::steady_clock::now();
-  if (!refused_since_) refused_since_ = now;
-  if (now - *refused_since_ < longest_refusal) return;
-  break_pool(std::make_exception_ptr(BrokenPool("no worker of the pool is left and the system refuses to make one: " +
-                                                std::generic_category().message(error))));
 }
 
 inline void Supervisor::break_pool(const std::exception_ptr& reason) {

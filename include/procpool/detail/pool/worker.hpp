@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <procpool/detail/os/stdio_flush.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/task/task_context.hpp>
+#include <procpool/detail/wait/deadline.hpp>
 
 namespace procpool::detail {
 
@@ -29,8 +31,12 @@ class Worker {
       : exchange_(exchange), layout_(layout), index_(index), row_(layout.row(index)),
         outbox_(exchange.outbox, life, row_.filling) {}
 
-  /// Runs tasks until the pool stops and no work is left, or `should_leave()` says so between two tasks.
-  void serve(WorkerSelf& self, const std::function<bool()>& should_leave);
+  /// Without work for so long, a worker that is not among the pool's least leaves.
+  static constexpr std::chrono::seconds idle_before_retirement{3};
+
+  /// Runs tasks until the pool stops or wants fewer workers and no work is left, `should_leave()` says so between two
+  /// tasks, or, if it `retires`, it has been idle for long.
+  void serve(WorkerSelf& self, const std::function<bool()>& should_leave, bool retires = false);
 
  private:
   static constexpr int most_meetings = 8;
@@ -48,6 +54,7 @@ class Worker {
 
   [[nodiscard]] std::optional<Claim> wait_for_work() noexcept;
   [[nodiscard]] bool makes_way() noexcept;
+  [[nodiscard]] bool is_unwanted() const noexcept { return index_ >= layout_.wanted(); }
   [[nodiscard]] bool more_work_waits() const noexcept;
   void start_looking() noexcept;
 
@@ -63,15 +70,18 @@ class Worker {
   bool is_looking_ = false;
   std::uint32_t turns_ = 0;  // claims tried, for the turn of the low ring
   int meetings_ = 0;         // in a row, in makes_way()
+  Deadline retires_at_;      // if no work comes until then
 };
 
-inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_leave) {
+inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_leave, bool retires) {
+  if (retires) retires_at_ = std::chrono::steady_clock::now() + idle_before_retirement;
   for (;;) {
     std::optional<Claim> work = find_work();
     if (!work) {
       // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
-      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0) return;
+      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 || is_unwanted()) return;
       work = wait_for_work();
+      if (!work && retires_at_ && std::chrono::steady_clock::now() >= *retires_at_) return;
       if (!work) continue;
     }
     if (is_looking_) {
@@ -80,7 +90,8 @@ inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_
       if (more_work_waits()) layout_.wake_one();  // Keeps the lemma "publish / looking" for what else was published.
     }
     run(self, *work);
-    if (should_leave && should_leave()) return;
+    if (retires) retires_at_ = std::chrono::steady_clock::now() + idle_before_retirement;
+    if (is_unwanted() || (should_leave && should_leave())) return;
   }
 }
 
@@ -174,6 +185,7 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   for (Spinner spinner(makes_way() ? std::chrono::nanoseconds::zero() : exchange_.spin); spinner.spin();) {
     if (auto work = find_work()) return work;
     if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
+    if (is_unwanted()) return std::nullopt;
   }
   const EventCount::Key key = row_.wake.key();
   layout_.presence.fall_asleep(index_);
@@ -181,7 +193,9 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   if (auto work = find_work()) return work;
   // (14) seq_cst-load, pairs with (3) of pool_core.hpp: who stops the pool rings after it, so that the key is old or
   // the word is seen.
-  if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0) row_.wake.wait(key);
+  if (layout_.words().is_stopping.load(std::memory_order_seq_cst) == 0 && !is_unwanted()) {
+    row_.wake.wait(key, retires_at_ ? std::max(*retires_at_ - std::chrono::steady_clock::now(), {}) : no_timeout);
+  }
   layout_.presence.start_looking(index_);
   return std::nullopt;
 }

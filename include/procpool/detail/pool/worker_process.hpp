@@ -18,6 +18,7 @@
 #include <string>
 
 #include <procpool/detail/os/library_threads.hpp>
+#include <procpool/detail/os/own_memory.hpp>
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/os/stdio_flush.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
@@ -123,7 +124,12 @@ inline void leave_stdin_to_the_parent() noexcept {
   row.ready.store(life, std::memory_order_relaxed);  // relaxed: read after this death only, which orders it
 
   int left = program.max_tasks;
-  Worker(exchange, layout, index, life).serve(self, [&left, limited = left > 0] { return limited && --left == 0; });
+  const OwnMemory memory;
+  const auto is_worn = [&, limited = left > 0] {
+    return (limited && --left == 0) || (program.max_memory != 0 && memory.bytes() > program.max_memory);
+  };
+  const bool retires = program.min_workers != 0 && index >= program.min_workers;
+  Worker(exchange, layout, index, life).serve(self, is_worn, retires);
   state.reset();
   if (program.at_exit) program.at_exit();
   ::exit(0);

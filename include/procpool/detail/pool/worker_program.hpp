@@ -20,6 +20,8 @@ struct WorkerProgram {
   const std::type_info* state_type = &typeid(void);   // of what it makes
   std::function<void()> at_exit;                      // in each worker that ends in order; may be empty
   int max_tasks = 0;                                  // 0: never recycled
+  std::size_t max_memory = 0;                         // bytes of its own; 0: never recycled for them
+  std::size_t min_workers = 0;                        // those with an index from there on retire; 0: none does
   int library_threads = 1;                            // 0: left alone
   bool pin = false;
   WorkerLimits limits;

@@ -33,7 +33,7 @@ class Zygote {
  public:
   Zygote(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, UniqueFd socket, UniqueFd user_process)
       : exchange_(exchange), layout_(layout), program_(program), socket_(std::move(socket)),
-        user_process_(std::move(user_process)), pids_(layout.workers(), 0) {}
+        user_process_(std::move(user_process)), pids_(layout.most_workers(), 0) {}
 
   /// Never returns. Signals are blocked when it is called, and stay so. An exception must not reach the user's code,
   /// which lies below on the stack.
@@ -114,9 +114,9 @@ inline void Zygote::wait_for_news() {
 
 inline void Zygote::fork_wanted() {
   bool all = true;
-  for (std::size_t index = 0; index < pids_.size(); ++index) {
+  for (std::size_t index = 0; index < layout_.workers(); ++index) {
     LifeRegister& lives = layout_.lives(index);
-    // (1) acquire-load, pairs with (2) of supervisor.hpp: the row was repaired before the next life was wanted.
+    // (1) acquire-load, pairs with (2) of births.hpp: the row was repaired before the next life was wanted.
     const Life wanted = lives.wanted.load(std::memory_order_acquire);
     // relaxed: this process alone writes `born`.
     if (pids_[index] == 0 && wanted > lives.born.load(std::memory_order_relaxed)) all &= fork_worker(index, wanted);
@@ -136,13 +136,13 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
   }
   LifeRegister& lives = layout_.lives(index);
   if (pid < 0) {
-    // (3) release-store, pairs with (4) of supervisor.hpp: the births and deaths before it.
+    // (3) release-store, pairs with (4) of births.hpp: the births and deaths before it.
     lives.fork_error.store(errno, std::memory_order_release);
   } else {
     pids_[index] = pid;
     lives.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
     lives.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
-    // (5) release-store, pairs with (6) of supervisor.hpp, (2) of deadlines.hpp, (1) of pool_stats.hpp: the pid belongs
+    // (5) release-store, pairs with (3) of births.hpp, (2) of deadlines.hpp, (1) of pool_stats.hpp: the pid belongs
     // to this life.
     lives.born.store(life, std::memory_order_release);
   }
@@ -152,7 +152,7 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
 
 /// A pid that was not reaped yet is not another's.
 inline void Zygote::kill_condemned() const noexcept {
-  for (std::size_t index = 0; index < pids_.size(); ++index) {
+  for (std::size_t index = 0; index < layout_.workers(); ++index) {
     const LifeRegister& lives = layout_.lives(index);
     // relaxed: the supervisor rings until the life has gone; and `born` is written here alone.
     const Life condemned = lives.condemned.load(std::memory_order_relaxed);
@@ -177,7 +177,7 @@ inline void Zygote::record_death(std::size_t index, int status) noexcept {
   LifeRegister& lives = layout_.lives(index);
   lives.status.store(status, std::memory_order_relaxed);         // relaxed: published by the next store
   const Life life = lives.born.load(std::memory_order_relaxed);  // relaxed: written here alone
-  // (7) release-store, pairs with (6) of supervisor.hpp, (8) of supervisor.hpp: the status belongs to this life.
+  // (7) release-store, pairs with (3) of births.hpp, (8) of supervisor.hpp: the status belongs to this life.
   lives.dead.store(life, std::memory_order_release);
   ring();
 }

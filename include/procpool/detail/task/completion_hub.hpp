@@ -55,6 +55,9 @@ class CompletionHub {
   CompletionHub(SlotTable& slots, CompletionRing* rings, std::size_t count, ResultSignal& signal) noexcept
       : slots_(slots), rings_(rings), count_(count), signal_(signal) {}
 
+  /// More workers than before push into their rings from now on.
+  void use_rings(std::size_t count) noexcept { count_.store(count, std::memory_order_relaxed); }  // relaxed: see below
+
   /// `watcher.ended(handle)` will be called once, perhaps before this returns.
   void watch(Handle handle, Watcher& watcher);
 
@@ -108,8 +111,11 @@ class CompletionHub {
 
   std::mutex mutex_;
   SlotTable& slots_;
+  /// relaxed: the worker of a ring that is in use since a moment ago has ended no task yet.
+  [[nodiscard]] std::size_t rings_in_use() const noexcept { return count_.load(std::memory_order_relaxed); }
+
   CompletionRing* rings_;
-  std::size_t count_;
+  std::atomic<std::size_t> count_;
   ResultSignal& signal_;
   std::vector<Watcher*> watchers_;  // by handle: one of each task's; if there are others, they are in its note
 };
@@ -197,7 +203,7 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
 }
 
 inline bool CompletionHub::something_ended() const noexcept {
-  for (std::size_t i = 0; i < count_; ++i) {
+  for (std::size_t i = 0; i < rings_in_use(); ++i) {
     if (rings_[i].had_something()) return true;
   }
   return false;
@@ -206,7 +212,7 @@ inline bool CompletionHub::something_ended() const noexcept {
 inline bool CompletionHub::drain(const Watcher* self) {
   bool complete = true;
   bool told_others = false;
-  for (std::size_t i = 0; i < count_; ++i) {
+  for (std::size_t i = 0; i < rings_in_use(); ++i) {
     if (!rings_[i].had_something()) continue;
     complete &= rings_[i].drain([&](Handle handle) { told_others |= hand_over(handle, self); });
   }

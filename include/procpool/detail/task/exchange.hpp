@@ -34,12 +34,18 @@
 
 namespace procpool::detail {
 
+struct ExchangeSizes {
+  std::size_t total;             // bytes
+  std::size_t workers = 1;       // at first
+  std::size_t most_workers = 1;  // that there may be
+  std::size_t own = 0;           // committed bytes for the pool itself: see pool_part()
+  std::size_t rings = 0;         // reserved ones, which workers only read: see ring_part()
+};
+
 /// Held by the pool, by each slot in use, and by the dispatch thread.
 class Exchange final : public Retained {
  public:
-  /// `own` committed bytes and `rings` reserved ones, which workers only read, are for the pool itself: see
-  /// pool_part(), ring_part().
-  Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings, std::chrono::nanoseconds spin);
+  Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds spin);
 
   /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
   std::mutex submit_mutex;
@@ -173,8 +179,8 @@ class Exchange final : public Retained {
   [[nodiscard]] ResultSignal& signal() const noexcept { return *signal_; }
 
  private:
-  static std::size_t fixed_part(std::size_t workers, std::size_t own) noexcept {
-    return own + sizeof(ResultSignal) + workers * sizeof(CompletionRing) + Outbox::table_size + 256;
+  static std::size_t fixed_part(const ExchangeSizes& sizes) noexcept {
+    return sizes.own + sizeof(ResultSignal) + sizes.most_workers * sizeof(CompletionRing) + Outbox::table_size + 256;
   }
 
   mutable std::mutex mutex_;
@@ -186,22 +192,21 @@ class Exchange final : public Retained {
   std::atomic<std::uint64_t> past_failures_{0};
 };
 
-inline Exchange::Exchange(std::size_t total, std::size_t workers, std::size_t own, std::size_t rings,
-                          std::chrono::nanoseconds spin_budget)
-    : plan_(MemoryPlan::divide(total, workers, fixed_part(workers, own), rings)), spin(spin_budget),
+inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds spin_budget)
+    : plan_(MemoryPlan::divide(sizes.total, sizes.workers, fixed_part(sizes), sizes.rings)), spin(spin_budget),
       mapping(plan_.total()),
       pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
-                     ? carve(own)
+                     ? carve(sizes.own)
                      : throw SharedMemoryExhausted("the system has no memory for the pool's " +
                                                    std::to_string(plan_.fixed) + " bytes of bookkeeping")),
       signal_(::new(static_cast<void*>(carve(sizeof(ResultSignal)))) ResultSignal),
-      rings_(reinterpret_cast<CompletionRing*>(carve(workers * sizeof(CompletionRing)))),
+      rings_(reinterpret_cast<CompletionRing*>(carve(sizes.most_workers * sizeof(CompletionRing)))),
       outbox(mapping, carve(Outbox::table_size), mapping.begin() + plan_.total() - plan_.outbox, plan_.outbox),
       slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
       data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
-      hub(slots, rings_, workers, *signal_), dispatcher(*this, hub) {
-  for (std::size_t i = 0; i < workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
+      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub) {
+  for (std::size_t i = 0; i < sizes.most_workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }
 
 inline void Exchange::record_loss(Handle handle, std::exception_ptr reason) {

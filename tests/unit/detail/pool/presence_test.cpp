@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -20,8 +21,11 @@ using procpool::detail::WorkerIndex;
 namespace {
 
 struct Workers {
-  explicit Workers(std::size_t count) : presence(memory.data(), count) {}
+  explicit Workers(std::size_t number) : count(number), presence(memory.data(), number) {}
 
+  [[nodiscard]] std::optional<WorkerIndex> choose_sleeper() { return presence.choose_sleeper(count); }
+
+  std::size_t count;
   alignas(64) std::array<std::byte, 1024> memory{};
   Presence presence;
 };
@@ -31,15 +35,15 @@ struct Workers {
 TEST_CASE("nobody is woken while nobody sleeps, and nobody while somebody looks") {
   Workers workers(3);
   Presence& presence = workers.presence;
-  CHECK_FALSE(presence.choose_sleeper());
+  CHECK_FALSE(workers.choose_sleeper());
   CHECK_FALSE(presence.had_sleepers());
   presence.fall_asleep(1);
   CHECK(presence.had_sleepers());
   presence.start_looking(2);
-  CHECK_FALSE(presence.choose_sleeper());
+  CHECK_FALSE(workers.choose_sleeper());
   presence.stop_looking(2);
-  CHECK(presence.choose_sleeper() == WorkerIndex{1});
-  CHECK_FALSE(presence.choose_sleeper());  // The one who was chosen counts as a looker.
+  CHECK(workers.choose_sleeper() == WorkerIndex{1});
+  CHECK_FALSE(workers.choose_sleeper());  // The one who was chosen counts as a looker.
   presence.stop_looking(1);
   CHECK_FALSE(presence.had_sleepers());
 }
@@ -63,7 +67,7 @@ TEST_CASE("each of many sleepers can be chosen, in every group, once") {
     Workers workers(count);
     for (WorkerIndex worker = 0; worker < count; ++worker) workers.presence.fall_asleep(worker);
     std::set<WorkerIndex> chosen;
-    while (const auto sleeper = workers.presence.choose_sleeper()) {
+    while (const auto sleeper = workers.choose_sleeper()) {
       chosen.insert(*sleeper);
       workers.presence.stop_looking(*sleeper);
     }
@@ -80,7 +84,7 @@ TEST_CASE("one sleeper is chosen by one of many threads") {
     std::atomic<int> chosen{0};
     std::vector<std::thread> submitters;
     for (int i = 0; i < 4; ++i) {
-      submitters.emplace_back([&] { chosen += workers.presence.choose_sleeper().has_value() ? 1 : 0; });
+      submitters.emplace_back([&] { chosen += workers.choose_sleeper().has_value() ? 1 : 0; });
     }
     for (auto& submitter : submitters) submitter.join();
     if (chosen != 1) FAIL(chosen << " were chosen");
@@ -94,9 +98,9 @@ TEST_CASE("bits of workers that do not exist are not believed") {
     std::memset(workers.memory.data(), 0, workers.memory.size());
     workers.memory[0] = static_cast<std::byte>(byte & 0xE0);  // They look.
     workers.presence.fall_asleep(3);
-    CHECK(workers.presence.choose_sleeper() == WorkerIndex{3});
+    CHECK(workers.choose_sleeper() == WorkerIndex{3});
     std::memset(workers.memory.data(), 0, workers.memory.size());
     workers.memory[4] = static_cast<std::byte>(byte & 0xE0);  // They sleep.
-    CHECK_FALSE(workers.presence.choose_sleeper());
+    CHECK_FALSE(workers.choose_sleeper());
   }
 }

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <numeric>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/patience.hpp"
+#include "../support/shared_page.hpp"
+
+using namespace std::chrono_literals;
+using procpool::Future;
+using procpool::PoolClosed;
+using procpool::ProcessPool;
+using procpool::UsageError;
+using procpool::WorkerDied;
+using support::eventually;
+using support::OpensAtEnd;
+using support::SharedCount;
+using support::SharedGate;
+
+namespace {
+
+template <class Pool>
+std::size_t living(const Pool& pool) {
+  const auto workers = pool.workers();
+  return static_cast<std::size_t>(
+      std::count_if(workers.begin(), workers.end(), [](const procpool::WorkerInfo& each) { return each.pid != 0; }));
+}
+
+std::vector<int> numbers(int count) {
+  std::vector<int> items(static_cast<std::size_t>(count));
+  std::iota(items.begin(), items.end(), 0);
+  return items;
+}
+
+}  // namespace
+
+TEST_CASE("a pool grows: the new workers run their initializer and take tasks beside the old ones") {
+  SharedCount initialized;
+  SharedGate gate;
+  ProcessPool pool{1, [initialized = initialized.get()] { ++*initialized; }};
+  const OpensAtEnd opens{gate};
+  pool.resize(5);
+  std::vector<Future<void>> futures;
+  for (int i = 0; i < 5; ++i) futures.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
+  CHECK(gate->is_reached_by(5));
+  gate->open();
+  procpool::wait_all(futures);
+  CHECK(*initialized == 5);
+  CHECK(pool.workers().size() == 5);
+  CHECK(pool.run_on_each_worker([] { return procpool::this_worker::index(); }) ==
+        std::vector<std::size_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("a pool shrinks: idle workers leave in order, busy ones when their task has ended") {
+  SharedCount left;
+  SharedGate gate;
+  ProcessPool pool{{.workers = 4, .at_worker_exit = [left = left.get()] { ++*left; }}};
+  const OpensAtEnd opens{gate};
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 4; ++i) futures.push_back(pool.submit([gate = gate.get()](int n) { return gate->pass(), n; }, i));
+  REQUIRE(gate->is_reached_by(4));
+  pool.resize(1);
+  CHECK(living(pool) == 4);
+  gate->open();
+  for (int i = 0; i < 4; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == i);
+  CHECK(eventually([&] { return living(pool) == 1; }, 20s));
+  CHECK(*left == 3);
+  CHECK(pool.stats().worker_deaths == 0);
+  CHECK(pool.stats().recycled == 0);
+  CHECK(pool.run_on_each_worker([] { return 1; }).size() == 1);
+}
+
+TEST_CASE("nothing is lost while a pool changes its size again and again and workers die") {
+  ProcessPool pool{2};
+  const std::vector<int> items = numbers(2000);
+  std::atomic<bool> is_over{false};
+  std::thread resizer([&] {
+    for (int i = 0; !is_over; ++i) {
+      pool.resize(1 + i * 7 % 9);
+      std::this_thread::yield();
+    }
+  });
+  std::size_t deaths = 0;
+  for (int round = 0; round < 10; ++round) {
+    const auto outcomes = pool.map_outcomes([](int i) { return i % 500 == 499 ? (::raise(SIGKILL), 0) : i; }, items);
+    for (const auto& outcome : outcomes) {
+      if (!outcome) ++deaths;
+      else if (*outcome != static_cast<int>(outcome.position())) FAIL("item " << outcome.position());
+    }
+  }
+  is_over = true;
+  resizer.join();
+  CHECK(deaths == 10 * 4);
+  CHECK(pool.stats().worker_deaths == deaths);
+  pool.resize(3);
+  CHECK(pool.run_on_each_worker([] { return 1; }).size() == 3);
+}
+
+TEST_CASE("resize() refuses what makes no sense, and a pool that is closed") {
+  ProcessPool pool{1};
+  CHECK_THROWS_AS(pool.resize(-1), UsageError);
+  CHECK_THROWS_WITH(pool.resize(65), Catch::Matchers::Contains("65") && Catch::Matchers::Contains("64"));
+  pool.resize(64U);
+  pool.resize(0);
+  CHECK(pool.workers().size() >= 1);
+  CHECK(pool.submit([] { return 1; }).get() == 1);
+  pool.close();
+  CHECK_THROWS_AS(pool.resize(2), PoolClosed);
+}
+
+TEST_CASE("idle workers above min_workers leave, and come back for work of either kind") {
+  SharedGate gate;
+  ProcessPool pool{{.workers = 3, .min_workers = 1}};
+  const OpensAtEnd opens{gate};
+  pool.run_on_each_worker([] {});
+  CHECK(eventually([&] { return living(pool) == 1; }, 20s));
+  CHECK(pool.stats().recycled == 2);
+  SECTION("tasks") {
+    std::vector<Future<void>> futures;
+    for (int i = 0; i < 3; ++i) futures.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
+    CHECK(gate->is_reached_by(3));
+    gate->open();
+    procpool::wait_all(futures);
+  }
+  SECTION("a task for each worker") {
+    CHECK(pool.run_on_each_worker([] { return 1; }).size() == 3);
+  }
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
+TEST_CASE("a worker that holds too much memory is replaced between two tasks, and nothing is lost") {
+  ProcessPool pool{{.workers = 1, .max_memory_per_worker = std::size_t{64} << 20}};
+  std::set<::pid_t> pids;
+  for (int i = 0; i < 12; ++i) {
+    pids.insert(pool.submit([] {
+                      static std::vector<std::string> leaked;
+                      leaked.emplace_back(std::size_t{20} << 20, 'x');
+                      return ::getpid();
+                    })
+                    .get());
+  }
+  CHECK(pids.size() > 1);
+  CHECK(pids.size() <= 6);
+  CHECK(pool.stats().recycled >= pids.size() - 1);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
+TEST_CASE("a worker replaced after every task stalls nothing, however many wait") {
+  ProcessPool pool{{.workers = 2, .max_tasks_per_worker = 1}};
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 200; ++i) futures.push_back(pool.submit([](int n) { return n; }, i));
+  for (int i = 0; i < 200; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == i);
+  pool.wait_idle();
+  CHECK(eventually([&] { return pool.stats().recycled == 200; }, 20s));
+  CHECK(pool.stats().worker_deaths == 0);
+}
