@@ -20,8 +20,8 @@ import requirements  # noqa: E402
 import table  # noqa: E402
 
 # In the order of the table; a folder that is not named here comes last.
-QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "startup", "busy_loop", "allocations", "idle", "parts",
-             "compile")
+QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "startup", "busy_loop", "deaths", "allocations", "idle",
+             "parts", "compile")
 RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "multiprocessing", "process_pool_executor")
 
 # These count or compile: a second round would say the same.

@@ -12,6 +12,8 @@ WITHIN = (("round_trip", "asleep", "futex", 1.5),)
 # Question, case, at most, unit. About 350 ns a task are aimed at: 400 still count.
 AT_MOST = (("bulk", "a task", 400, "ns"), ("round_trip", "hot", 1500, "ns"),
            ("modes", "2 workers: a task", 1.3, "ratio"), ("modes", "1 worker: a task", 1.3, "ratio"),
+           ("deaths", "999 tasks: ratio", 3, "ratio"), ("deaths", "to the replacement's first task", 2e6, "ns"),
+           ("deaths", "a timeout is seen late by", 10e6, "ns"),
            ("allocations", "all at once: caller", 0, "allocations"),
            ("allocations", "all at once: worker", 0, "allocations"),
            ("allocations", "one at a time: caller", 0, "allocations"),
