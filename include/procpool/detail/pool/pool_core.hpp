@@ -88,7 +88,8 @@ class PoolCore {
   void require_open() const;
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
   void make_slot(std::unique_lock<std::mutex>& lock);
-  void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note);
+  void fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept;
+  void supervise(Handle handle, std::uint64_t ticket);
   void stop() noexcept;
 
   std::unique_ptr<Exchange, Release> exchange_;
@@ -174,7 +175,9 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   }
   const Handle handle = *slot;
   const std::uint64_t ticket = ring.ring.next_position();
-  fill_slot(handle, ticket, record, std::move(note));
+  const bool is_supervised = note && note->tries;
+  fill_slot(handle, record, std::move(note));
+  if (is_supervised) supervise(handle, ticket);
   exchange_->slots[handle].store(StateWord::queued(ticket));
   ring.ring.publish(handle);
   ++submitted_;
@@ -197,12 +200,16 @@ inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
                               " futures are held; take some, or raise PoolOptions::shared_memory");
 }
 
-inline void PoolCore::fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record,
-                                std::unique_ptr<TaskNote> note) {
-  if (note && note->tries) supervisor_.supervise(handle, ticket, note->tries->terms());
+inline void PoolCore::fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept {
   exchange_->retain();
   exchange_->slots[handle].task = record;
   if (note) exchange_->slots.set_note(handle, std::move(note));
+}
+
+/// Told only what it may see: the task is not queued yet.
+inline void PoolCore::supervise(Handle handle, std::uint64_t ticket) {
+  const TaskNote* note = exchange_->slots.note(handle);
+  if (note != nullptr && note->tries) supervisor_.supervise(handle, ticket, note->tries->terms());
 }
 
 /// Under the lock: walks the head over dead cells; if the ring is full of waiting tasks, sleeps without the lock until
@@ -230,7 +237,8 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
   for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) make_slot(lock);
   const Handle handle = *slot;
   const std::uint64_t ticket = next_post_++ | posted_bit;
-  fill_slot(handle, ticket, record, std::move(note));
+  fill_slot(handle, record, std::move(note));
+  supervise(handle, ticket);
   exchange_->slots[handle].store(StateWord::queued(ticket).with_posted());
   // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
   layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);

@@ -35,7 +35,9 @@ struct Sender {
   [[nodiscard]] std::string_view label() const noexcept { return label_text ? *label_text : std::string_view{}; }
 
   /// What of the terms goes with each task.
-  [[nodiscard]] GivenTerms given_terms() const noexcept { return {label(), nullptr, retries_on_exception, supervised}; }
+  [[nodiscard]] GivenTerms given_terms() const noexcept {
+    return {label(), nullptr, retries_on_exception, &supervised};
+  }
 
   [[nodiscard]] RingName ring() const noexcept {
     return priority == Priority::normal ? RingName::normal

@@ -125,9 +125,12 @@ inline void leave_stdin_to_the_parent() noexcept {
 
   int left = program.max_tasks;
   const OwnMemory memory;
-  const auto is_worn = [&, limited = left > 0] {
-    return (limited && --left == 0) || (program.max_memory != 0 && memory.bytes() > program.max_memory);
-  };
+  std::function<bool()> is_worn;  // empty where no limit is set: asked after each task
+  if (program.max_tasks > 0 || program.max_memory > 0) {
+    is_worn = [&, limited = left > 0] {
+      return (limited && --left == 0) || (program.max_memory != 0 && memory.bytes() > program.max_memory);
+    };
+  }
   const bool retires = program.min_workers != 0 && index >= program.min_workers;
   Worker(exchange, layout, index, life).serve(self, is_worn, retires);
   state.reset();

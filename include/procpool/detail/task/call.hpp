@@ -42,15 +42,8 @@ class Call {
                                          Args&&... args) {
     OutgoingTask task;
     task.record.run = run;
-    terms.supervise([&task]() -> TaskNote& { return task.make_note(); });
-    if (fits_slot && terms.are_default_there()) {
-      write_flat(task.record, function, args...);
-      return task;
-    }
-    ScratchEncoding encoding;
-    encode_callable(*encoding, function);
-    (add_argument(*encoding, std::forward<Args>(args)), ...);
-    put_in_block(task, terms, *encoding, allocate);
+    if (fits_slot && terms.are_default()) write_flat(task.record, function, args...);
+    else send_on_terms(task, terms, allocate, function, std::forward<Args>(args)...);
     return task;
   }
 
@@ -61,6 +54,18 @@ class Call {
   }
 
  private:
+  /// Whatever is not the common case.
+  template <class Allocate, class... Args>
+  static void send_on_terms(OutgoingTask& task, const GivenTerms& terms, const Allocate& allocate, const F& function,
+                            Args&&... args) {
+    terms.supervise([&task]() -> TaskNote& { return task.make_note(); });
+    if (fits_slot && terms.are_default_there()) return write_flat(task.record, function, args...);
+    ScratchEncoding encoding;
+    encode_callable(*encoding, function);
+    (add_argument(*encoding, std::forward<Args>(args)), ...);
+    put_in_block(task, terms, *encoding, allocate);
+  }
+
   static void call(TaskContext& context) {
     if (fits_slot && !context.record().has(TaskRecord::has_block)) {
       call_flat(context, std::index_sequence_for<Sent...>{});

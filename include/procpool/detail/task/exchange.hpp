@@ -128,8 +128,7 @@ class Exchange final : public Retained {
   }
 
   /// True if the task, whose result that is, has ended without a value, and was not cancelled.
-  [[nodiscard]] bool has_failed(Handle handle, const ResultHeader& result) const noexcept {
-    const StateWord word = slots[handle].load();
+  [[nodiscard]] static bool has_failed(StateWord word, const ResultHeader& result) noexcept {
     return word.phase() == Phase::lost || word.is_overdue() || is_failure(result);
   }
 
@@ -286,11 +285,12 @@ inline void Exchange::sweep(std::size_t most) {
 }
 
 inline void Exchange::discard(Handle handle) noexcept {
-  const ResultHeader result = slots[handle].load().phase() == Phase::done ? read_result(handle) : ResultHeader{};
+  const StateWord last = slots[handle].load();
+  const ResultHeader result = last.phase() == Phase::done ? read_result(handle) : ResultHeader{};
   const TaskNote* note = slots.note(handle);
   const bool was_read = note != nullptr && note->was_read.load(std::memory_order_relaxed);  // relaxed: by an owner
   // relaxed: a statistic
-  if (!was_read && has_failed(handle, result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
+  if (!was_read && has_failed(last, result)) dropped_failures_.fetch_add(1, std::memory_order_relaxed);
   free_slot(handle, result);
 }
 
@@ -334,7 +334,7 @@ inline void Exchange::free_slot(Handle handle, const ResultHeader& result) noexc
   }
   const StateWord last = slots[handle].load();
   // relaxed: a statistic
-  if (has_failed(handle, result)) past_failures_.fetch_add(1, std::memory_order_relaxed);
+  if (has_failed(last, result)) past_failures_.fetch_add(1, std::memory_order_relaxed);
   slots[handle].store(StateWord(0));
   // Its worker may be alive, for the pool has only just been broken, and about to publish: no other task comes here.
   const bool may_be_written = last.phase() == Phase::lost && last.owner() != no_worker && reason_of_break();

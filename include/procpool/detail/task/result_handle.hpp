@@ -73,8 +73,8 @@ class ResultHandle {
 
   /// True if the task, which has ended, has no value, but was not cancelled.
   [[nodiscard]] bool has_failed() const {
-    const bool is_done = word().phase() == Phase::done;
-    return exchange_->has_failed(handle_, is_done ? exchange_->read_result(handle_) : ResultHeader{});
+    const StateWord last = word();
+    return Exchange::has_failed(last, last.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   }
 
   /// The result of a task that has ended. Valid until this handle goes.
@@ -214,10 +214,10 @@ inline void ResultHandle::drop(const ResultHeader* known) noexcept {
     if (is_local && !exchange_->slots.leave_local(handle_, false)) return;  // Whoever ends the task frees the slot.
   }
   const StateWord state = word();
-  if (!state.is_over() && !is_local) {
-    exchange_->abandon(handle_);
-  } else if (known != nullptr && !state.is_overdue()) {
+  if (known != nullptr && state.is_over() && !state.is_overdue()) {
     exchange_->free_slot(handle_, *known);
+  } else if (!state.is_over() && !is_local) {
+    exchange_->abandon(handle_);
   } else if (was_read) {
     exchange_->free_slot(handle_, state.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   } else {

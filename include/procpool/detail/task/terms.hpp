@@ -20,8 +20,11 @@ struct GivenTerms {
   std::string_view label = {};
   ReportedProgress* progress = nullptr;  // where the task is to report; null: nobody asks
   int retries_on_exception = 0;
-  SupervisedTerms supervised = {};
+  const SupervisedTerms* supervised = nullptr;  // null: all default
 
+  [[nodiscard]] bool are_default() const noexcept {
+    return are_default_there() && (supervised == nullptr || supervised->are_default());
+  }
   /// True if there is nothing that the worker must know.
   [[nodiscard]] bool are_default_there() const noexcept {
     return label.empty() && progress == nullptr && retries_on_exception == 0;
@@ -30,7 +33,7 @@ struct GivenTerms {
   /// Puts what the supervisor must know into the note of a task; `make_note()` makes that.
   template <class MakeNote>
   void supervise(MakeNote make_note) const {
-    if (!supervised.are_default()) make_note().tries = std::make_unique<Tries>(supervised);
+    if (supervised != nullptr && !supervised->are_default()) make_note().tries = std::make_unique<Tries>(*supervised);
   }
 };
 
