@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
 /// @file
-/// Deaths: what does it cost when workers die? A thousand tasks of half a millisecond, thirty of which end their worker,
-/// against the same without deaths; from a death to the first task of the replacement; how late a timeout is seen.
+/// Deaths: what does it cost when workers die? 999 tasks of half a millisecond, 30 of which end their worker, against
+/// the same without deaths; from a death to the first task of the replacement; how late a timeout is seen.
 ///
 /// No rival runs here: of multiprocessing.Pool's tasks those thirty never end, and a ProcessPoolExecutor loses all.
 

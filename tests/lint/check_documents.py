@@ -3,9 +3,10 @@
 """The documents speak of files and of tests that exist.
 
 Every link to a file, every `<procpool/…>` and every path in backquotes that begins with a folder of the project must
-lead somewhere; `*`, `{a,b}` and words in capitals or <brackets> stand for anything. In docs/behaviours.md the last
-column of each row of a table names the tests that hold the behaviour: a test file in backquotes, and behind it, in
-quotation marks, the test cases of that file; or it says, behind "None:", why there can be none.
+lead somewhere; `*`, `{a,b}` and words in capitals or <brackets> stand for anything. In docs/behaviours.md and
+docs/failure.md the last column of each row of a table names the tests that hold the behaviour: a test file in
+backquotes, and behind it, in quotation marks, the test cases of that file; or it says, behind "None:", why there can
+be none.
 """
 
 import re
@@ -67,10 +68,10 @@ def wrong_tests(cell, cases, files):
         file, needs_case = (file, False) if case else (path, path.endswith("_test.cpp"))
 
 
-def untested_behaviours(tree):
-    path = tree.root / "docs/behaviours.md"
+def untested_behaviours(tree, document):
+    path = tree.root / document
     if not path.exists():
-        yield "docs/behaviours.md:1: it does not exist"
+        yield f"{document}:1: it does not exist"
         return
     cases = {}
     for case, file in tree.test_case_names().items():
@@ -87,7 +88,8 @@ def untested_behaviours(tree):
 def problems(tree):
     for path in tree.files("*.md"):
         yield from dead_paths(tree, path)
-    yield from untested_behaviours(tree)
+    for document in ("docs/behaviours.md", "docs/failure.md"):
+        yield from untested_behaviours(tree, document)
 
 
 if __name__ == "__main__":

@@ -206,7 +206,6 @@ inline void PoolCore::fill_slot(Handle handle, const TaskRecord& record, std::un
   if (note) exchange_->slots.set_note(handle, std::move(note));
 }
 
-/// Told only what it may see: the task is not queued yet.
 inline void PoolCore::supervise(Handle handle, std::uint64_t ticket) {
   const TaskNote* note = exchange_->slots.note(handle);
   if (note != nullptr && note->tries) supervisor_.supervise(handle, ticket, note->tries->terms());
@@ -252,10 +251,9 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
 inline void PoolCore::resize(std::size_t workers) {
   require_home();
   if (workers > layout_.most_workers()) {
-    throw UsageError("resize() to " + std::to_string(workers) +
-                     " workers; a pool of the size that this one was made "
-                     "with has room for " +
-                     std::to_string(layout_.most_workers()));
+    throw UsageError(
+        message({"resize() to ", workers, " workers; a pool of the size that this one was made with has room for ",
+                 layout_.most_workers()}));
   }
   const std::lock_guard no_task_for_one_worker_alone(broadcast_mutex_);
   {
