@@ -2,8 +2,9 @@
 #pragma once
 
 /// @file
-/// The terms of tasks, and how far they are.
+/// The terms of tasks, how far they are, and what they use.
 
 #include <procpool/task/priority.hpp>
 #include <procpool/task/progress.hpp>
 #include <procpool/task/task_options.hpp>
+#include <procpool/task/usage.hpp>

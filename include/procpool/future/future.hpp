@@ -77,6 +77,13 @@ class Future {
   /// Waits; what the task ended with, null if it has a value.
   [[nodiscard]] std::exception_ptr exception();
 
+  /// Waits; what the task has used, if it was submitted with TaskOptions::measure (UsageError if not); zeros if its
+  /// worker died or it never ran.
+  [[nodiscard]] Usage usage() const {
+    wait();
+    return task().usage();
+  }
+
   /// True: the task never ran and never will, and the future throws Cancelled. False: it runs, and was asked to stop,
   /// so that the result is what the task makes of it; or it has ended. The future of a then() or a when_all() passes
   /// this on to what it waits for.

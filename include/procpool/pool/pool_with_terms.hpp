@@ -38,6 +38,7 @@ class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
  public:
   PoolWithTerms(detail::PoolCore& core, const TaskOptions& options) : sender_{&core} {
     sender_.priority = options.priority;
+    sender_.measure = options.measure;
     sender_.supervised = {detail::time_limit("timeout", options.timeout),
                           detail::time_limit("queue_timeout", options.queue_timeout),
                           detail::time_limit("grace", options.grace), detail::count_limit("retries", options.retries),

@@ -31,12 +31,13 @@ struct Sender {
   std::function<void(const Progress&)> progress = {};
   SupervisedTerms supervised = {};
   int retries_on_exception = 0;
+  bool measure = false;
 
   [[nodiscard]] std::string_view label() const noexcept { return label_text ? *label_text : std::string_view{}; }
 
   /// What of the terms goes with each task.
   [[nodiscard]] GivenTerms given_terms() const noexcept {
-    return {label(), nullptr, retries_on_exception, &supervised};
+    return {label(), nullptr, nullptr, retries_on_exception, &supervised};
   }
 
   [[nodiscard]] RingName ring() const noexcept {
@@ -73,13 +74,21 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
   using ThisCall = Call<F, State, sent_t<Args>...>;
   core->require_home();
   check(function, ThisCall::run);
-  SharedBlock numbers = progress ? core->allocate(core->exchange().data, sizeof(ReportedProgress)) : SharedBlock();
   GivenTerms terms = given_terms();
-  if (progress) terms.progress = ::new (numbers.data()) ReportedProgress;
+  SharedBlock numbers;
+  if (progress || measure) {
+    numbers = core->allocate(core->exchange().data, sizeof(TaskNumbers));
+    auto* reported = ::new (numbers.data()) TaskNumbers;
+    if (progress) terms.progress = &reported->progress;
+    if (measure) terms.usage = &reported->usage;
+  }
   OutgoingTask task = ThisCall::send(
       terms, [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
       std::forward<Args>(args)...);
-  if (progress) task.make_note().results = std::move(numbers);
+  if (numbers) {
+    task.make_note().results = std::move(numbers);
+    task.make_note().is_measured = measure;
+  }
   std::optional<ResultHandle> handle = core->enqueue(ring(), task.record, std::move(task.note), waits);
   if (progress && handle) follow_progress(*handle, *terms.progress, progress, label_text);
   return handle;

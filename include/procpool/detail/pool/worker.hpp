@@ -241,7 +241,8 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   self.retries_on_exception = self.retries_left = terms.retries_on_exception;
   row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
-  slot.task.run(context);
+  if (terms.usage == nullptr) slot.task.run(context);
+  else terms.usage->measure([&] { slot.task.run(context); });
   flush_standard_streams();              // A later death must not swallow what this task printed.
   if (!self.home.is_here()) ::_exit(0);  // A process that the task forked came back from it; it is not the worker.
   publish(claim, context.result);

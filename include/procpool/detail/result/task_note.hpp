@@ -44,6 +44,7 @@ struct TaskNote {
   std::size_t first_position = 0;        // of a chunk's first item, or of a single item, in its map
   std::size_t items = 0;                 // of a chunk; 0: a single task
   bool has_position = false;             // it belongs to a map
+  bool is_measured = false;              // `results` holds TaskNumbers
   bool has_item_blocks = false;          // a chunk whose results are ItemBlocks
   bool has_own_result = false;           // a chunk that is worth nothing without the result of its task
   std::vector<ItemLoss> item_losses;     // of a chunk

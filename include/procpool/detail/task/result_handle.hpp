@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <procpool/detail/task/exchange.hpp>
+#include <procpool/detail/task/reported_usage.hpp>
 
 namespace procpool::detail {
 
@@ -76,6 +77,9 @@ class ResultHandle {
     const StateWord last = word();
     return Exchange::has_failed(last, last.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   }
+
+  /// What a task that has ended, and was sent to be measured, has used. Throws UsageError if it was not.
+  [[nodiscard]] Usage usage() const;
 
   /// The result of a task that has ended. Valid until this handle goes.
   [[nodiscard]] RawResult read() const;
@@ -170,6 +174,14 @@ inline void ResultHandle::kill() const {
   // A dead worker's task may be queued again meanwhile.
   while (!word().is_final() && !cancel() && !exchange_->condemn(handle_, word())) {
   }
+}
+
+inline Usage ResultHandle::usage() const {
+  const TaskNote* note = exchange_->slots.note(handle_);
+  if (note == nullptr || !note->is_measured) {
+    throw UsageError("usage() of a task that was not measured: submit it by with({.measure = true})");
+  }
+  return reinterpret_cast<const TaskNumbers*>(note->results.data())->usage.was_reported();
 }
 
 inline RawResult ResultHandle::read() const {

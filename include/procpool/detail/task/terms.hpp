@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include <procpool/detail/result/supervision.hpp>
-#include <procpool/detail/task/reported_progress.hpp>
+#include <procpool/detail/task/reported_usage.hpp>
 
 namespace procpool::detail {
 
@@ -19,6 +19,7 @@ namespace procpool::detail {
 struct GivenTerms {
   std::string_view label = {};
   ReportedProgress* progress = nullptr;  // where the task is to report; null: nobody asks
+  ReportedUsage* usage = nullptr;        // as above
   int retries_on_exception = 0;
   const SupervisedTerms* supervised = nullptr;  // null: all default
 
@@ -27,7 +28,7 @@ struct GivenTerms {
   }
   /// True if there is nothing that the worker must know.
   [[nodiscard]] bool are_default_there() const noexcept {
-    return label.empty() && progress == nullptr && retries_on_exception == 0;
+    return label.empty() && progress == nullptr && usage == nullptr && retries_on_exception == 0;
   }
 
   /// Puts what the supervisor must know into the note of a task; `make_note()` makes that.
@@ -41,6 +42,7 @@ struct GivenTerms {
 struct Terms {
   std::uint64_t label_size = 0;
   ReportedProgress* progress = nullptr;
+  ReportedUsage* usage = nullptr;
   std::int32_t retries_on_exception = 0;
 
   /// Bytes of a block that the terms take: the arguments begin behind them, aligned to 64.
@@ -48,7 +50,7 @@ struct Terms {
     return (sizeof(Terms) + label.size() + 63) / 64 * 64;
   }
   static void write(std::byte* block, const GivenTerms& given) noexcept {
-    const Terms terms{given.label.size(), given.progress, given.retries_on_exception};
+    const Terms terms{given.label.size(), given.progress, given.usage, given.retries_on_exception};
     std::memcpy(block, &terms, sizeof terms);
     given.label.copy(reinterpret_cast<char*>(block + sizeof terms), given.label.size());  // of an empty one, nothing
   }
@@ -57,6 +59,7 @@ struct Terms {
     std::memcpy(&terms, block, sizeof terms);
     return {{reinterpret_cast<const char*>(block + sizeof terms), terms.label_size},
             terms.progress,
+            terms.usage,
             terms.retries_on_exception};
   }
 };
