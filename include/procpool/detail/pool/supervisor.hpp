@@ -194,10 +194,11 @@ inline bool Supervisor::listen(int timeout) {
   }
 }
 
-/// In a ring.
+/// In a ring. The walk of each mends a head that a wild write has ruined.
 inline bool Supervisor::tasks_wait() {
-  return std::any_of(layout_.rings().begin(), layout_.rings().end(),
-                     [this](RingAndSpace& each) { return walk_to_live_head(each.ring, exchange_.slots); });
+  bool any = false;
+  for (RingAndSpace& each : layout_.rings()) any |= walk_to_live_head(each.ring, exchange_.slots);
+  return any;
 }
 
 inline bool Supervisor::work_is_outstanding() {
