@@ -140,6 +140,16 @@ TEST_CASE("an operation that fails fails the reduction") {
   CHECK(pool.submit(square, 2).get() == 4);
 }
 
+TEST_CASE("an operation that fails where the results of chunks are combined does so once all items are done") {
+  const SharedCount done;
+  ProcessPool pool{2};
+  const auto count = [done = done.get()](int x) { return ++*done, x; };
+  const auto refuse = [](int, int) -> int { throw std::overflow_error("no sum"); };
+  CHECK_THROWS_AS(pool.with({.chunk_size = 1}).map_reduce(count, refuse, 0, std::views::iota(0, 10'000)),
+                  std::overflow_error);
+  CHECK(done->load() == 10'000);
+}
+
 TEST_CASE("a death fails the reduction with the item that killed its worker") {
   ProcessPool pool{2};
   const auto crash_on_three = [](int x) {

@@ -91,7 +91,8 @@ class Verbs {
   auto imap_unordered_outcomes(const F& f, Ranges&&... ranges) const;
 
   /// op(...op(op(init, f(x0)), f(x1))..., f(xn)), computed in parts: op must be associative, need not be commutative,
-  /// and is used in the workers and here. The result has init's type.
+  /// and is used in the workers and here. The result has init's type. All items are finished when it returns or throws,
+  /// whether an item or `op` fails.
   template <class F, class Op, class T, detail::InputRange... Ranges>
     requires(sizeof...(Ranges) > 0)
   T map_reduce(const F& f, const Op& op, T init, Ranges&&... ranges) const;

@@ -27,6 +27,7 @@ class FirstFailure : public ChunkSink {
     position_ = position;
     failure_ = failure;
   }
+  [[nodiscard]] bool has_failed() const noexcept { return failure_ != nullptr; }
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }

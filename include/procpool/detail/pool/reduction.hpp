@@ -71,13 +71,15 @@ class ReductionSink final : public FirstFailure {
   void put(const FinishedItems&) override {}
   void put_chunk(const SentChunk& chunk, const RawResult& result) override {
     // At the last position: of items that did not finish the collector tells as well.
-    if (const auto failure = failure_of(chunk.handle, result)) return fail(chunk.first + chunk.items - 1, failure);
+    const std::size_t last = chunk.first + chunk.items - 1;
+    if (const auto failure = failure_of(chunk.handle, result)) return fail(last, failure);
     if (result.header.kind == ResultKind::none) return;  // All of its items failed.
-    waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
-    for (auto part = waiting_.begin(); part != waiting_.end() && part->first == next_; part = waiting_.erase(part)) {
-      total_ = T(std::invoke(op_, std::move(total_), std::move(part->second.value)));  // as in ChunkReduction::run()
-      next_ += part->second.items;
+    try {
+      waiting_.emplace(chunk.first, Part{chunk.items, value_of<T>(chunk.handle, result)});
+    } catch (...) {
+      return fail(last, std::current_exception());
     }
+    combine();
   }
 
   [[nodiscard]] T finish() {
@@ -90,6 +92,19 @@ class ReductionSink final : public FirstFailure {
     std::size_t items;
     T value;
   };
+
+  /// What the user's code throws here waits, as any failure, until all items are finished. `op` may have ruined total_.
+  void combine() {
+    for (auto part = waiting_.begin(); !has_failed() && part != waiting_.end() && part->first == next_;
+         part = waiting_.erase(part)) {
+      next_ += part->second.items;
+      try {
+        total_ = T(std::invoke(op_, std::move(total_), std::move(part->second.value)));  // as in ChunkReduction::run()
+      } catch (...) {
+        fail(next_ - 1, std::current_exception());
+      }
+    }
+  }
 
   T total_;
   Op op_;
