@@ -19,15 +19,9 @@
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::is_stopped;
 
 namespace {
-
-/// Whether the kernel shows it as stopped.
-bool is_stopped(::pid_t pid) {
-  const auto processes = support::all_processes();
-  const auto found = processes.find(pid);
-  return found != processes.end() && found->second.state == 'T';
-}
 
 /// Stops a process for a scope.
 class Stopped {

@@ -50,6 +50,11 @@ std::map<::pid_t, ProcessEntry> all_processes() {
   return processes;
 }
 
+bool is_stopped(::pid_t pid) {
+  ProcessEntry process;
+  return read_entry(pid, process) && process.state == 'T';
+}
+
 std::vector<ProcessEntry> descendants_of(::pid_t root) {
   const auto processes = all_processes();
   std::vector<ProcessEntry> descendants;

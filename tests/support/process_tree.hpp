@@ -26,6 +26,9 @@ struct ProcessEntry {
 /// All processes of this machine that may be seen, by pid.
 [[nodiscard]] std::map<::pid_t, ProcessEntry> all_processes();
 
+/// Whether the kernel shows it as stopped.
+[[nodiscard]] bool is_stopped(::pid_t pid);
+
 /// The descendants of `root`, without `root` itself. A process that loses its parent while this looks may be missed.
 [[nodiscard]] std::vector<ProcessEntry> descendants_of(::pid_t root);
 
