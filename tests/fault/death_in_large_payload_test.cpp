@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/deaths.hpp"
+#include "../support/shared_page.hpp"
+
+using procpool::Future;
+using procpool::PoolOptions;
+using procpool::ProcessPool;
+using procpool::WorkerDied;
+using support::die;
+using support::Way;
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+constexpr std::size_t payload = std::size_t{8} << 20;
+const PoolOptions few_payloads{.workers = 2, .shared_memory = std::size_t{64} << 20};
+constexpr int rounds = 12;  // more payloads than there is memory for at a time
+
+/// Whoever reads it dies by SIGSEGV in its middle.
+void end_in_the_middle(Bytes& bytes) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto middle = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size() / 2) / page * page;
+  if (::mprotect(reinterpret_cast<void*>(middle), page, PROT_NONE) != 0) ::_exit(97);
+}
+
+Bytes make(int item, bool ends_in_the_middle) {
+  Bytes bytes(payload, static_cast<std::uint8_t>(item));
+  if (ends_in_the_middle) end_in_the_middle(bytes);
+  return bytes;
+}
+Bytes good(int item) { return make(item, false); }
+Bytes bad(int item) { return make(item, true); }
+
+bool is_right(const Bytes& bytes, int item) {
+  return bytes.size() == payload &&
+         std::all_of(bytes.begin(), bytes.end(), [&](std::uint8_t byte) { return byte == item; });
+}
+
+/// Two halves, between which a worker that reads it dies.
+struct TwoHalves {
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(is_deadly, first, second);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(is_deadly, first);
+    if (is_deadly && support::is_in_worker()) die(Way::kill);
+    archive(second);
+  }
+
+  bool is_deadly = false;
+  Bytes first = Bytes(payload / 2, 1);
+  Bytes second = Bytes(payload / 2, 2);
+};
+
+std::size_t size_of(const TwoHalves& halves) { return halves.first.size() + halves.second.size(); }
+
+template <class T>
+int signal_of(Future<T> future) {
+  try {
+    static_cast<void>(future.get());
+  } catch (const WorkerDied& death) {
+    return death.signal();
+  }
+  return 0;
+}
+
+void check_that_nothing_is_left(ProcessPool<>& pool) {
+  pool.wait_idle();
+  CHECK(support::what_is_left(pool) == "");
+}
+
+}  // namespace
+
+TEST_CASE("a worker that dies with half of a large result written loses that result alone, and its memory comes back") {
+  ProcessPool pool{few_payloads};
+  for (int round = 0; round < rounds; ++round) {
+    auto neighbour = pool.submit(good, round);
+    CHECK(signal_of(pool.submit(bad, round)) == SIGSEGV);
+    CHECK(is_right(neighbour.get(), round));
+  }
+  CHECK(pool.stats().worker_deaths == rounds);
+  check_that_nothing_is_left(pool);
+}
+
+TEST_CASE("an item of a map that dies with half of a large result written is lost alone, and its memory comes back") {
+  ProcessPool pool{few_payloads};
+  std::vector<int> items(rounds);
+  std::iota(items.begin(), items.end(), 0);
+  for (const std::size_t chunk_size : {1U, 3U}) {
+    CAPTURE(chunk_size);
+    const auto make_item = [](int item) { return make(item, item % 3 == 1); };
+    std::size_t seen = 0;
+    const auto terms = pool.with({.chunk_size = chunk_size, .read_ahead = 3});
+    for (const auto& outcome : terms.imap_unordered_outcomes(make_item, items)) {
+      ++seen;
+      const auto item = static_cast<int>(outcome.position());
+      if (item % 3 == 1) CHECK_THROWS_AS(outcome.value(), WorkerDied);
+      else CHECK(is_right(*outcome, item));
+    }
+    CHECK(seen == items.size());
+  }
+  CHECK(pool.stats().worker_deaths == 2 * rounds / 3);
+  check_that_nothing_is_left(pool);
+}
+
+TEST_CASE("a worker that dies with half of a large argument read loses that task alone, and its memory comes back") {
+  ProcessPool pool{few_payloads};
+  TwoHalves deadly;
+  deadly.is_deadly = true;
+  for (int round = 0; round < rounds; ++round) {
+    auto neighbour = pool.submit(size_of, TwoHalves());
+    CHECK(signal_of(pool.submit(size_of, deadly)) == SIGKILL);
+    CHECK(neighbour.get() == payload);
+  }
+  check_that_nothing_is_left(pool);
+}
+
+TEST_CASE("a worker that dies while it reads a large argument in place loses that task alone") {
+  ProcessPool pool{few_payloads};
+  const std::string text(payload, 't');
+  const auto read_half = [](std::string_view view, bool is_deadly) {
+    const auto count = std::count(view.begin(), view.begin() + static_cast<std::ptrdiff_t>(view.size() / 2), 't');
+    if (is_deadly) die(Way::kill);
+    return count;
+  };
+  for (int round = 0; round < rounds; ++round) {
+    auto neighbour = pool.submit(read_half, text, false);
+    CHECK(signal_of(pool.submit(read_half, text, true)) == SIGKILL);
+    CHECK(neighbour.get() == static_cast<std::ptrdiff_t>(payload / 2));
+  }
+  check_that_nothing_is_left(pool);
+}
+
+TEST_CASE("a task that is cancelled gives the memory of its large argument back, whether it waited or ran") {
+  const support::SharedGate gate;
+  ProcessPool pool{{.workers = 1, .shared_memory = std::size_t{1} << 30}};  // room for two such arguments at a time
+  const support::OpensAtEnd opens(gate);
+  const std::string text(std::size_t{100} << 20, 't');
+  const auto size = [](std::string_view view) { return view.size(); };
+  auto running = pool.submit(
+      [gate = gate.get()](std::string_view view) {
+        gate->pass();
+        return view.size();
+      },
+      text);
+  REQUIRE(gate->is_reached_by(1));
+  CHECK_FALSE(running.cancel());
+  for (int round = 0; round < 4; ++round) {
+    auto waiting = pool.submit(size, text);
+    CHECK(waiting.cancel());
+    CHECK_THROWS_AS(waiting.get(), procpool::Cancelled);
+  }
+  gate->open();
+  CHECK(running.get() == text.size());
+  for (int round = 0; round < 2; ++round) {
+    auto first = pool.submit(size, text);
+    auto second = pool.submit(size, text);
+    CHECK(first.get() == text.size());
+    CHECK(second.get() == text.size());
+  }
+}
