@@ -48,6 +48,15 @@ class LosesItsType : public std::out_of_range {
   LosesItsType() : std::out_of_range("lost") {}
 };
 
+struct HasACode : std::exception {
+  explicit HasACode(int given = 0) : code(given) {}
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(code);
+  }
+  int code;
+};
+
 /// Throws exception number `kind`.
 int throw_one(int kind) {
   switch (kind) {
@@ -153,9 +162,21 @@ TEST_CASE("what is no exception arrives as a RemoteError") {
 }
 
 TEST_CASE("an exception that is returned is a value") {
+  procpool::register_exception<HasACode>();
   ProcessPool pool{1};
-  const auto described = pool.submit([] { return std::pair<bool, std::string>(false, "an error"); }).get();
-  CHECK(described.second == "an error");
+  auto returned = pool.submit([] { return HasACode(7); });
+  CHECK(returned.exception() == nullptr);
+  CHECK(returned.get().code == 7);
+  CHECK_THROWS_AS(pool.submit([]() -> HasACode { throw HasACode(8); }).get(), HasACode);
+  const auto outcomes = pool.map_outcomes(
+      [](int code) {
+        if (code == 8) throw HasACode(code);
+        return HasACode(code);
+      },
+      std::vector{7, 8});
+  CHECK(outcomes.at(0)->code == 7);
+  CHECK_FALSE(outcomes.at(1).has_value());
+  CHECK(pool.stats().failed == 1);
 }
 
 TEST_CASE("an exception can be looked at without taking the result, and taken all the same") {
