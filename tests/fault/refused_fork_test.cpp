@@ -7,11 +7,18 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <climits>
+#include <system_error>
+#include <vector>
 
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/deaths.hpp"
+#include "../support/patience.hpp"
+#include "../support/shared_page.hpp"
 
 using procpool::BrokenPool;
 using procpool::ProcessPool;
@@ -19,14 +26,46 @@ using procpool::WorkerDied;
 
 namespace {
 
-int refusals = 0;  // how many forks of this process fail from now on
+/// Which forks fail, of this process and of all that descend from it.
+struct Plan {
+  std::atomic<int> granted{0};  // the next ones, which work
+  std::atomic<int> refused{0};  // those after them, which fail
+};
+Plan& plan() {
+  static const support::Shared<Plan> shared;
+  return *shared;
+}
+
+/// Makes a plan for a scope.
+class Refusal {
+ public:
+  explicit Refusal(int refused, int granted = 0) {
+    plan().granted = granted;
+    plan().refused = refused;
+  }
+  Refusal(const Refusal&) = delete;
+  Refusal& operator=(const Refusal&) = delete;
+  ~Refusal() { plan().refused = 0; }
+};
+
+bool is_refused() {
+  if (plan().refused == 0 || plan().granted-- > 0) return false;
+  plan().granted = 0;
+  --plan().refused;
+  return true;
+}
+
+constexpr int forks_of_a_zygote = 2;
+constexpr int for_ever = INT_MAX;
+
+int twice(int x) { return 2 * x; }
+void die() { ::raise(SIGKILL); }
 
 }  // namespace
 
 /// The C library's, but for what a test has it refuse.
 extern "C" ::pid_t fork() {
-  if (refusals > 0) {
-    --refusals;
+  if (is_refused()) {
     ::usleep(2000);  // sleeps: as long as it takes in a large process, so that the pool hears of each by itself
     errno = EAGAIN;
     return -1;
@@ -36,14 +75,70 @@ extern "C" ::pid_t fork() {
 }
 
 TEST_CASE("a pool whose workers are refused for a moment has them later") {
-  ProcessPool pool{{.workers = 16, .preload = [] { refusals = 16; }}};
-  CHECK(pool.submit([](int n) { return n + 1; }, 41).get() == 42);
+  const Refusal refusal(16, forks_of_a_zygote);
+  ProcessPool pool{16};
+  CHECK(pool.submit(twice, 21).get() == 42);
 }
 
 TEST_CASE("a pool that the system gives no worker is broken, and says so") {
-  ProcessPool pool{{.workers = 2, .preload = [] { refusals = INT_MAX; }}};
+  const Refusal refusal(for_ever, forks_of_a_zygote);
+  ProcessPool pool{2};
   CHECK_THROWS_WITH(pool.submit([] {}).get(), Catch::Matchers::ContainsSubstring("refuses to make one"));
   CHECK_THROWS_AS(pool.submit([] {}), BrokenPool);
+}
+
+TEST_CASE("a pool whose own process the system refuses is not made, and leaves nothing") {
+  for (int granted = 0; granted < forks_of_a_zygote; ++granted) {
+    const Refusal refusal(1, granted);
+    CHECK_THROWS_AS(ProcessPool(2), std::system_error);
+    CHECK(plan().refused == 0);
+  }
+  ProcessPool pool{2};
+  CHECK(pool.submit(twice, 1).get() == 2);
+}
+
+TEST_CASE("a pool that gets only some of its workers works with those, and leaves nothing") {
+  const Refusal refusal(for_ever, forks_of_a_zygote + 1);
+  ProcessPool pool{3};
+  CHECK(pool.map(twice, std::vector{1, 2, 3, 4, 5}) == std::vector{2, 4, 6, 8, 10});
+  CHECK(support::zygote_of(pool) > 0);
+}
+
+TEST_CASE("a pool whose dead worker is not replaced for a moment loses nothing but the task that killed it") {
+  ProcessPool pool{1};
+  const Refusal refusal(5);
+  auto doomed = pool.submit(die);
+  auto next = pool.submit(twice, 3);
+  CHECK_THROWS_AS(doomed.get(), WorkerDied);
+  CHECK(next.get() == 6);
+  CHECK(plan().refused == 0);
+}
+
+TEST_CASE("a pool works with the workers that are left, and is broken when the last cannot be replaced") {
+  const support::SharedGate gate;
+  ProcessPool pool{2};
+  const support::OpensAtEnd opens(gate);
+  static_cast<void>(support::pids_of(pool));  // Both are there.
+  const Refusal refusal(for_ever);
+  CHECK_THROWS_AS(pool.submit(die).get(), WorkerDied);
+  CHECK(pool.map(twice, std::vector{1, 2, 3}) == std::vector{2, 4, 6});
+  auto doomed = pool.submit([gate = gate.get()] {
+    gate->pass();
+    die();
+  });
+  std::vector<procpool::Future<int>> waiting;
+  for (int i = 0; i < 20; ++i) waiting.push_back(pool.submit(twice, i));
+  std::atomic<int> broken{0};
+  waiting.back().on_ready([&](const procpool::Outcome<int>& outcome) { broken += outcome.has_value() ? 0 : 1; });
+  gate->open();
+  CHECK_THROWS_AS(doomed.get(), WorkerDied);
+  for (auto& future : waiting)
+    CHECK_THROWS_WITH(future.get(), Catch::Matchers::ContainsSubstring("refuses to make one"));
+  CHECK_THROWS_AS(pool.submit(twice, 1), BrokenPool);
+  CHECK_THROWS_AS(pool.map(twice, std::vector{1}), BrokenPool);
+  pool.close();
+  pool.join();
+  CHECK(support::eventually([&] { return broken == 1; }, std::chrono::seconds(20)));
 }
 
 TEST_CASE("deaths are noticed in a pool that has no descriptor left for them") {
