@@ -106,7 +106,7 @@ TEST_CASE("a pool that gets only some of its workers works with those, and leave
 
 TEST_CASE("a pool whose dead worker is not replaced for a moment loses nothing but the task that killed it") {
   ProcessPool pool{1};
-  const Refusal refusal(5);
+  const Refusal refusal(3);  // tried again after 20, 40 and 80 ms, well within the second that breaks a pool
   auto doomed = pool.submit(die);
   auto next = pool.submit(twice, 3);
   CHECK_THROWS_AS(doomed.get(), WorkerDied);
