@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace support {
@@ -35,8 +36,15 @@ class Belongings {
 struct Tally {
   int cases = 0;
   int cases_that_left_something = 0;
+  int skipped_cases = 0;
 };
 
 [[nodiscard]] Tally tally();
+
+/// Says that the test case which runs cannot do so on this machine, and why; the case then returns. Its program, if
+/// nothing fails, ends by `something_skipped`.
+void skip_case(std::string_view why);
+
+inline constexpr int something_skipped = 77;  // ctest is told so in CMakeLists.txt
 
 }  // namespace support

@@ -7,6 +7,7 @@
 
 #include <iostream>
 #include <string>
+#include <string_view>
 
 #include "catch.hpp"
 #include "leftovers.hpp"
@@ -27,6 +28,8 @@ using ListenerBase = Catch::TestEventListenerBase;
 [[maybe_unused]] const std::string& name_of(const Catch::TestCaseInfo* info) { return info->name; }
 
 Tally counted;
+std::string running_case;
+bool was_skipped = false;  // the case that runs
 
 class LeftoverListener : public ListenerBase {
  public:
@@ -35,11 +38,14 @@ class LeftoverListener : public ListenerBase {
   void testCaseStarting(const Catch::TestCaseInfo& info) override {
     ListenerBase::testCaseStarting(info);
     before_ = Belongings::now();
+    running_case = info.name;
+    was_skipped = false;
     case_starts(info.name);
   }
 
   void testCaseEnded(const Catch::TestCaseStats& stats) override {
     ++counted.cases;
+    counted.skipped_cases += was_skipped ? 1 : 0;
     case_ended();
     const auto left = left_since(before_);
     ListenerBase::testCaseEnded(stats);
@@ -56,6 +62,11 @@ class LeftoverListener : public ListenerBase {
 }  // namespace
 
 Tally tally() { return counted; }
+
+void skip_case(std::string_view why) {
+  was_skipped = true;
+  std::cerr << "\nskipped: \"" << running_case << "\": " << why << '\n';
+}
 
 }  // namespace support
 

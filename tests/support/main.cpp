@@ -28,11 +28,14 @@ constexpr int nothing_ran = 3;
 
 int run_tests(int argc, char** argv) {
   const int failures = Catch::Session().run(argc, argv);
-  if (failures != 0) return failures;
+  if (failures != 0) return EXIT_FAILURE;  // Their number may be what another status stands for.
   const support::Tally tally = support::tally();
   if (tally.cases == 0) std::cerr << "no test case was selected\n";  // It would pass for ever.
   if (tally.cases == 0) return nothing_ran;
-  return tally.cases_that_left_something == 0 ? EXIT_SUCCESS : support::something_left;
+  if (tally.cases_that_left_something != 0) return support::something_left;
+  if (tally.skipped_cases == 0) return EXIT_SUCCESS;
+  std::cerr << tally.skipped_cases << " of " << tally.cases << " test cases were skipped\n";
+  return support::something_skipped;
 }
 
 /// Whether Catch2 is only asked what it has.

@@ -12,8 +12,9 @@ import sys
 import tempfile
 
 PASSES = None
+SKIPPED = 77  # the status of a program that has skipped a case
 
-# Test case, what the program has to say, None where it is to pass.
+# Test case, what the program has to say when it refuses it, or how else it is to end.
 CASES = (
     ("leaves nothing", PASSES),
     ("leaves a child that goes at once", PASSES),
@@ -24,6 +25,8 @@ CASES = (
     ("leaves shared memory", "/left"),
     ("hangs", "has not ended within 1 s"),
     ("crashes", "died by signal 11"),
+    ("cannot run here", SKIPPED),
+    ("cannot run here and fails", "FAILED"),
     ("fails", "FAILED"),
     ("no such test case", "No test cases matched"),
 )
@@ -44,7 +47,10 @@ def problems(program):
         if words is PASSES:
             if done.returncode != 0:
                 yield f"\"{case}\" was refused with status {done.returncode}:\n{done.stdout}"
-        elif done.returncode == 0:
+        elif words is SKIPPED:
+            if done.returncode != SKIPPED or f'skipped: "{case}": ' not in done.stdout:
+                yield f"\"{case}\" was not counted as skipped, but ended with status {done.returncode}:\n{done.stdout}"
+        elif done.returncode in (0, SKIPPED):
             yield f"\"{case}\" was not refused:\n{done.stdout}"
         elif words not in done.stdout or (case not in done.stdout and "no such" not in case):
             yield f"\"{case}\" was refused, but not with its name and \"{words}\":\n{done.stdout}"

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "../catch.hpp"
+#include "../leftovers.hpp"
 #include "../patience.hpp"
 
 namespace {
@@ -70,5 +71,12 @@ TEST_CASE("leaves shared memory") {
 TEST_CASE("hangs") { wait_for_ever(); }
 
 TEST_CASE("crashes") { ::raise(SIGSEGV); }
+
+TEST_CASE("cannot run here") { support::skip_case("there is no such machine"); }
+
+TEST_CASE("cannot run here and fails") {
+  support::skip_case("there is no such machine");
+  CHECK(support::longest_case().count() < 0);
+}
 
 TEST_CASE("fails") { CHECK(support::longest_case().count() < 0); }
