@@ -4,6 +4,7 @@
 /// @file
 /// All exceptions that procpool throws.
 
+#include <procpool/error/crash_stack.hpp>
 #include <procpool/error/error.hpp>
 #include <procpool/error/message.hpp>
 #include <procpool/error/pool_errors.hpp>

@@ -5,6 +5,7 @@
 /// Texts of errors, put together from pieces.
 
 #include <concepts>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -32,6 +33,9 @@ class MessagePart {
 /// dozen times per message, and everyone who includes the library waits for it.
 [[nodiscard, gnu::cold]] std::string message(std::initializer_list<MessagePart> parts);
 
+/// A number as a person writes an address: "0x7f00".
+[[nodiscard, gnu::cold]] inline std::string hexadecimal(std::uintptr_t number);
+
 [[gnu::cold]] inline void MessagePart::append_to(std::string& message) const {
   if (is_number_) {
     message.append(std::to_string(number_));
@@ -44,6 +48,18 @@ inline std::string message(std::initializer_list<MessagePart> parts) {
   std::string whole;
   for (const MessagePart& part : parts) part.append_to(whole);
   return whole;
+}
+
+inline std::string hexadecimal(std::uintptr_t number) {
+  char text[2 + 2 * sizeof number];
+  char* first = text + sizeof text;
+  do {
+    *--first = "0123456789abcdef"[number % 16];
+    number /= 16;
+  } while (number != 0);
+  *--first = 'x';
+  *--first = '0';
+  return {first, text + sizeof text};
 }
 
 }  // namespace procpool::detail

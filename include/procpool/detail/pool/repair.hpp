@@ -13,11 +13,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/death_findings.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/unpublished_block.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
@@ -30,8 +32,9 @@ class Repair {
  public:
   Repair(Exchange& exchange, PoolLayout& layout) noexcept : exchange_(exchange), layout_(layout) {}
 
-  /// Settles what the dead worker had in hand, and makes its row good for its next life. `status` is waitpid(2)'s.
-  void bury(std::size_t index, Life life, int status);
+  /// Settles what the dead worker had in hand, and makes its row good for its next life. `status` is waitpid(2)'s;
+  /// `ran_for` is how long the task that it had in hand was seen there.
+  void bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for = {});
 
   /// Queues the tasks for which the ring had no space.
   void requeue_waiting();
@@ -80,12 +83,15 @@ class Repair {
   std::vector<Handle> waiting_;                // under the lock: for space in the ring; Claimed by no worker
   std::atomic<std::size_t> waiting_count_{0};  // of waiting_; written under the lock
   std::size_t next_stray_ = 0;                 // under the lock: where look_for_strays() goes on
+  std::chrono::nanoseconds ran_for_{0};        // under the lock: of the worker that is being buried
+  OomKills oom_kills_;                         // under the lock
 };
 
 /// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined
 /// it.
-inline void Repair::bury(std::size_t index, Life life, int status) {
+inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for) {
   const std::lock_guard lock(mutex_);
+  ran_for_ = ran_for;
   Row& row = layout_.row(index);
   layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
   if (!exchange_.reason_of_break()) {
@@ -127,6 +133,8 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   report.pid = layout_.lives(index).pid.load(std::memory_order_relaxed);  // relaxed: published with `born`
   report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  report.ran_for = ran_for_;
+  add_findings(report, layout_.row(index), layout_.lives(index), oom_kills_);
   if (note != nullptr) report.label = note->label;
   if (note != nullptr && note->has_position) report.position = note->first_position;
   if (note != nullptr && note->items > 0) {

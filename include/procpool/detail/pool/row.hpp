@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include <procpool/detail/pool/crash_record.hpp>
 #include <procpool/detail/result/extent.hpp>
 #include <procpool/detail/ring/ring.hpp>
 #include <procpool/detail/task/worker_self.hpp>
@@ -72,6 +73,9 @@ struct alignas(64) Row {
   // Written by a worker whose initializer threw, before it exits; read by the supervisor after its death.
   std::atomic<std::uint32_t> failure_size{0};
   std::byte failure[failure_capacity];  // an encoded exception
+
+  // Written by a worker that crashes; read by the supervisor after its death.
+  CrashRecord crash;
 };
 
 /// The lives of one worker. It lies where workers cannot write, so what it says of births and deaths is true.
@@ -81,11 +85,13 @@ struct alignas(64) LifeRegister {
   std::atomic<Life> condemned{0};  // the life to be killed, if it is the one that was born last
 
   // Written by the zygote; read by the supervisor.
-  std::atomic<Life> born{0};                // the life that was forked last
-  std::atomic<std::int32_t> pid{0};         // of that life
-  std::atomic<Life> dead{0};                // the life that was reaped last; its status follows
-  std::atomic<std::int32_t> status{0};      // of waitpid(2)
-  std::atomic<std::int32_t> fork_error{0};  // errno of the last attempt to fork; 0: it succeeded
+  std::atomic<Life> born{0};                  // the life that was forked last
+  std::atomic<std::int32_t> pid{0};           // of that life
+  std::atomic<Life> dead{0};                  // the life that was reaped last; its status follows
+  std::atomic<std::int32_t> status{0};        // of wait4(2), and so are the next two
+  std::atomic<std::uint64_t> peak_memory{0};  // bytes
+  std::atomic<std::int64_t> cpu_time{0};      // nanoseconds
+  std::atomic<std::int32_t> fork_error{0};    // errno of the last attempt to fork; 0: it succeeded
 };
 
 }  // namespace procpool::detail

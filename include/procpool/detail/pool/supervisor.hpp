@@ -300,7 +300,7 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   // relaxed: both are statistics
   if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
   if (is_recycled) recycled_.fetch_add(1, std::memory_order_relaxed);  // relaxed: as above
-  repair_.bury(index, life, status);
+  repair_.bury(index, life, status, running_for(index));
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
   births_.bury(index, life, is_recycled);
   if (was_ready) {

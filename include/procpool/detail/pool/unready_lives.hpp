@@ -10,7 +10,9 @@
 #include <cstddef>
 #include <exception>
 #include <string>
+#include <utility>
 
+#include <procpool/detail/pool/death_findings.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/row.hpp>
 #include <procpool/error/pool_errors.hpp>
@@ -47,9 +49,10 @@ inline std::exception_ptr UnreadyLives::judge(const Row& row, Life life, ::pid_t
   const bool has_begun = row.begun.load(std::memory_order_relaxed) == life;  // relaxed: as above
   ++(report.signal == SIGKILL && !has_begun ? early_kills_ : failures_);
   if (failures_ <= most_failures_ && early_kills_ <= most_early_kills) return nullptr;
+  add_crash(report, row, life);
   return std::make_exception_ptr(BrokenPool("the pool's workers end before they are ready, " +
                                             std::to_string(failures_ + early_kills_) +
-                                            " in a row; the last one: " + death_message(report)));
+                                            " in a row; the last one: " + WorkerDied(std::move(report)).what()));
 }
 
 }  // namespace procpool::detail

@@ -21,6 +21,7 @@
 #include <procpool/detail/os/own_memory.hpp>
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/os/stdio_flush.hpp>
+#include <procpool/detail/pool/crash_handler.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/worker.hpp>
 #include <procpool/detail/pool/worker_program.hpp>
@@ -110,6 +111,7 @@ inline void leave_stdin_to_the_parent() noexcept {
   self.seed = seed_of(life);
   self.retries = &row.retries;
   worker_self = &self;
+  CrashHandler::install(row.crash, life, __builtin_frame_address(0));
   std::shared_ptr<void> state;
   try {
     if (program.make_state) {

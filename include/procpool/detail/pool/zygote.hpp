@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <vector>
 
 #include <procpool/detail/os/own_process.hpp>
@@ -60,7 +62,7 @@ class Zygote {
   [[nodiscard]] bool fork_worker(std::size_t index, Life life);
   void kill_condemned() const noexcept;
   void reap();
-  void record_death(std::size_t index, int status) noexcept;
+  void record_death(std::size_t index, int status, const rusage& usage) noexcept;
   void kill_adopted() const;
   [[noreturn]] void leave();
 
@@ -164,18 +166,25 @@ inline void Zygote::kill_condemned() const noexcept {
 inline void Zygote::reap() {
   bool anyone = false;
   int status = 0;
-  for (::pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+  rusage usage{};
+  for (::pid_t pid = 0; (pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0;) {
     anyone = true;
     const auto found = std::find(pids_.begin(), pids_.end(), pid);
-    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status);
+    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status, usage);
   }
   if (anyone) kill_adopted();
 }
 
-inline void Zygote::record_death(std::size_t index, int status) noexcept {
+inline void Zygote::record_death(std::size_t index, int status, const rusage& usage) noexcept {
+  const auto nanoseconds = [](const timeval& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + std::int64_t{time.tv_usec} * 1000;
+  };
   pids_[index] = 0;
   LifeRegister& lives = layout_.lives(index);
-  lives.status.store(status, std::memory_order_relaxed);         // relaxed: published by the next store
+  // relaxed: this and the next two are published by (7).
+  lives.status.store(status, std::memory_order_relaxed);
+  lives.peak_memory.store(static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, std::memory_order_relaxed);
+  lives.cpu_time.store(nanoseconds(usage.ru_utime) + nanoseconds(usage.ru_stime), std::memory_order_relaxed);
   const Life life = lives.born.load(std::memory_order_relaxed);  // relaxed: written here alone
   // (7) release-store, pairs with (3) of births.hpp, (8) of supervisor.hpp: the status belongs to this life.
   lives.dead.store(life, std::memory_order_release);
@@ -196,10 +205,11 @@ inline void Zygote::leave() {
   for (;;) {
     kill_adopted();
     int status = 0;
-    const ::pid_t pid = ::waitpid(-1, &status, 0);
+    rusage usage{};
+    const ::pid_t pid = ::wait4(-1, &status, 0, &usage);
     if (pid < 0 && errno != EINTR) ::_exit(0);
     const auto found = std::find(pids_.begin(), pids_.end(), pid);
-    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status);
+    if (found != pids_.end()) record_death(static_cast<std::size_t>(found - pids_.begin()), status, usage);
   }
 }
 

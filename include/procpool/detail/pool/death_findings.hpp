@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// What is found about a worker's death in its row and its register of lives.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include <procpool/detail/os/oom_kills.hpp>
+#include <procpool/detail/os/raw_stack.hpp>
+#include <procpool/detail/pool/crash_handler.hpp>
+#include <procpool/detail/pool/row.hpp>
+#include <procpool/error/worker_died.hpp>
+
+namespace procpool::detail {
+
+/// Adds to a report, which has the signal that ended the process, what the crash handler of that life has told. If the
+/// handler itself was ended, by its alarm or a crash of its own, then the signal that it was called for is the one that
+/// matters.
+[[gnu::cold]] inline void add_crash(DeathReport& report, const Row& row, Life life) {
+  const ToldCrash crash = row.crash.read(life);
+  if (std::find(crash_signals.begin(), crash_signals.end(), crash.signal) == crash_signals.end()) return;
+  const bool was_handler_ended = !crash.is_complete && report.signal != 0;
+  if (was_handler_ended) report.signal = crash.signal;
+  if (report.signal != crash.signal) return;
+  report.fault_address = crash.address;
+  report.stack = CrashStack(crash.stack, describe);
+}
+
+/// Adds all that is found about the last death of a worker.
+[[gnu::cold]] inline void add_findings(DeathReport& report, const Row& row, const LifeRegister& lives,
+                                       OomKills& oom_kills) {
+  // relaxed: this and the next were published with `dead`, which the caller has acquired.
+  add_crash(report, row, lives.dead.load(std::memory_order_relaxed));
+  report.peak_memory = lives.peak_memory.load(std::memory_order_relaxed);
+  report.cpu_time = std::chrono::nanoseconds(lives.cpu_time.load(std::memory_order_relaxed));
+  report.out_of_memory = report.signal == SIGKILL && oom_kills.went_up();
+}
+
+}  // namespace procpool::detail
