@@ -12,6 +12,9 @@ add_library(procpool::procpool ALIAS procpool)
 target_compile_features(procpool INTERFACE cxx_std_20)
 # The C library before version 2.34 has shm_open in librt and dladdr in libdl.
 target_link_libraries(procpool INTERFACE Boost::headers cereal::cereal Threads::Threads rt ${CMAKE_DL_LIBS})
+if(PROCPOOL_WITH_LIBBACKTRACE)
+  target_link_libraries(procpool INTERFACE procpool::libbacktrace)
+endif()
 target_sources(
   procpool
   INTERFACE FILE_SET HEADERS

@@ -127,8 +127,8 @@ TEST_CASE("a segfault tells its address, and names the function and its callers,
   const std::string what = death.what();
   CHECK(what.starts_with("worker " + std::to_string(death.pid()) +
                          " died by signal 11 (SIGSEGV) at address 0x1234 while it ran task \"wild\"; its result is "
-                         "lost, all other tasks go on\n    at procpool_test_segfault ("));
-  CHECK(what.find("\n    at procpool_test_outer (") != std::string::npos);
+                         "lost, all other tasks go on\n    #0 procpool_test_segfault ("));
+  CHECK(what.find("\n    #1 procpool_test_outer (") != std::string::npos);
   CHECK(static_cast<std::size_t>(std::count(what.begin(), what.end(), '\n')) == death.stack().size());
 }
 
@@ -322,7 +322,7 @@ TEST_CASE("an initializer that crashes is told with its stack by the pool that i
   } catch (const procpool::BrokenPool& broken) {
     const std::string what = broken.what();
     CHECK(what.find("SIGSEGV") != std::string::npos);
-    if (is_told()) CHECK(what.find("\n    at procpool_test_segfault (") != std::string::npos);
+    if (is_told()) CHECK(what.find("\n    #0 procpool_test_segfault (") != std::string::npos);
   }
 }
 

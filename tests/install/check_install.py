@@ -10,6 +10,7 @@ missing, find_package says so. Nothing but headers, package files and the licenc
 
 import argparse
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,23 @@ def build_and_run(build):
     run(build / "consumer")
 
 
+def check_libbacktrace(arguments, folder):
+    """Installed with the option, a crash names function, file and line."""
+    prefix = folder / "prefix with libbacktrace"
+    library = folder / "library"
+    run("cmake", "-S", ROOT, "-B", library, "-G", arguments.generator, f"-DCMAKE_CXX_COMPILER={arguments.compiler}",
+        "-DPROCPOOL_WITH_LIBBACKTRACE=ON", "-DPROCPOOL_BUILD_TESTS=OFF", "-DPROCPOOL_BUILD_EXAMPLES=OFF")
+    run("cmake", "--install", library, "--prefix", prefix)
+    build = folder / "with libbacktrace"
+    configure(arguments, build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_CXX_FLAGS=-g1")
+    run("cmake", "--build", build, "--target", "crash")
+    said = run(build / "crash")
+    lines = (HERE / "consumer" / "crash.cpp").read_text(encoding="utf-8").splitlines()
+    line = 1 + next(number for number, text in enumerate(lines) if "the line that is to be named" in text)
+    expect(re.search(rf"#0 crash\S* at \S*crash\.cpp:{line}$", said, re.MULTILINE),
+           f"the crash does not name its line, {line}:\n{said}")
+
+
 def check(arguments, folder):
     prefix = folder / "prefix"
     run("cmake", "--install", arguments.build, "--prefix", prefix)
@@ -75,6 +93,8 @@ def check(arguments, folder):
     targets = run("cmake", "--build", folder / "within", "--target", "help")
     expect("procpool_test_support" not in targets, "a project that has procpool as a folder gets its tests too")
     build_and_run(folder / "within")
+
+    check_libbacktrace(arguments, folder)
 
     plain = folder / "plain"
     run(arguments.compiler, "-std=c++20", "-I", ROOT / "include", HERE / "consumer" / "consumer.cpp", "-o", plain)

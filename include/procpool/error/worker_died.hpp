@@ -67,9 +67,11 @@ class WorkerDied : public Error {
   /// The position, from 0, of the item that killed the worker; empty if the task was no part of a map.
   [[nodiscard]] std::optional<std::size_t> position() const noexcept { return report().position; }
 
-  /// The address that a SIGSEGV or SIGBUS was about; null if it was about none (or about null itself: what() tells
-  /// which). Only a number: it is no address of this process.
+  /// The address that a SIGSEGV or SIGBUS was about, which may be null; null too if there was none, as
+  /// has_fault_address() tells. Only a number: it is no address of this process.
   [[nodiscard]] const void* fault_address() const noexcept { return report().fault_address.value_or(nullptr); }
+
+  [[nodiscard]] bool has_fault_address() const noexcept { return report().fault_address.has_value(); }
 
   /// The frames of the crash, innermost first, down to where the worker takes tasks: "function at file:line",
   /// "function (module+0xoffset)" or "module+0xoffset". Empty if the worker did not crash, or the task handles its
@@ -201,7 +203,7 @@ inline std::string detail::with_stack(std::string text, const std::vector<std::s
   for (std::size_t i = 0; i < stack.size(); ++i) {
     same = i > 0 && stack[i] == stack[i - 1] ? same + 1 : 0;
     if (same < 2) {
-      text.append("\n    at ").append(stack[i]);
+      text.append(message({"\n    #", i, " ", stack[i]}));
     } else if (i + 1 == stack.size() || stack[i + 1] != stack[i]) {
       text.append(message({"\n    ... and the same ", same - 1, same == 2 ? " more time" : " more times"}));
     }

@@ -26,20 +26,28 @@ struct ExceptionRegistration;
 /// Which error_category a code belongs to. Only those that every process knows keep it.
 enum class CategoryName : std::uint32_t { generic, system, iostream, foreign };
 
-/// The part of fixed size; type name, message, label of a death and payload follow it, in this order.
+/// The part of fixed size; type name, message, label and stack of a death and payload follow it, in this order.
 struct ExceptionFacts {
   std::uint32_t kind = 0;                         // index into the table of known types
   std::int32_t code = 0;                          // of a std::system_error
   CategoryName category = CategoryName::generic;  // of a std::system_error
-  std::int32_t death_pid = 0;                     // this and the next: of a WorkerDied
+  std::int32_t death_pid = 0;                     // this and what follows: of a WorkerDied
   std::int32_t death_signal = 0;
   std::int32_t death_exit_status = -1;
   std::uint64_t death_position = 0;
   std::uint64_t death_has_position = 0;
+  std::uint64_t death_address = 0;
+  std::uint32_t death_has_address = 0;
+  std::uint32_t death_out_of_memory = 0;
+  std::int64_t death_ran_for = 0;   // nanoseconds
+  std::int64_t death_cpu_time = 0;  // nanoseconds
+  std::uint64_t death_peak_memory = 0;
+  std::int64_t death_attempt = 1;
   const ExceptionRegistration* registration = nullptr;  // never followed before it is found among one's own
   std::uint64_t type_name_bytes = 0;
   std::uint64_t what_bytes = 0;
   std::uint64_t death_label_bytes = 0;
+  std::uint64_t death_stack_bytes = 0;
   std::uint64_t payload_bytes = 0;
 };
 
@@ -49,7 +57,8 @@ struct ExceptionReport {
   std::string type_name;
   std::string what;
   std::string death_label;
-  ByteBuffer payload;  // a registered type's own encoding
+  std::string death_stack;  // a line for each frame
+  ByteBuffer payload;       // a registered type's own encoding
 };
 
 /// An exception on its way out of a worker. When memory is short it needs no heap.
@@ -78,6 +87,7 @@ struct ReceivedException {
   std::string_view type_name;
   std::string_view what;
   std::string_view death_label;
+  std::string_view death_stack;
   std::span<const std::byte> payload;
   ::pid_t pid = 0;
   std::string_view label;
@@ -106,11 +116,13 @@ inline void EncodedException::assign(const ExceptionReport& report) {
   facts.type_name_bytes = report.type_name.size();
   facts.what_bytes = report.what.size();
   facts.death_label_bytes = report.death_label.size();
+  facts.death_stack_bytes = report.death_stack.size();
   facts.payload_bytes = report.payload.size();
   whole_.append(&facts, sizeof facts);
   whole_.append(report.type_name.data(), report.type_name.size());
   whole_.append(report.what.data(), report.what.size());
   whole_.append(report.death_label.data(), report.death_label.size());
+  whole_.append(report.death_stack.data(), report.death_stack.size());
   whole_.append(report.payload.data(), report.payload.size());
 }
 
@@ -121,6 +133,7 @@ inline void EncodedException::assign_shortened(ExceptionFacts facts, std::string
   facts.type_name_bytes = std::min(type_name.size(), room / 2);
   facts.what_bytes = std::min(what.size(), room - room / 2);
   facts.death_label_bytes = 0;
+  facts.death_stack_bytes = 0;
   facts.payload_bytes = 0;
   std::byte* at = shortened_.data();
   std::memcpy(at, &facts, sizeof facts);
@@ -148,9 +161,11 @@ inline bool ReceivedException::read(std::span<const std::byte> bytes) noexcept {
   type_name = take_text(facts.type_name_bytes);
   what = take_text(facts.what_bytes);
   death_label = take_text(facts.death_label_bytes);
+  death_stack = take_text(facts.death_stack_bytes);
   payload = take(facts.payload_bytes);
   return bytes.empty() && type_name.size() == facts.type_name_bytes && what.size() == facts.what_bytes &&
-         death_label.size() == facts.death_label_bytes && payload.size() == facts.payload_bytes;
+         death_label.size() == facts.death_label_bytes && death_stack.size() == facts.death_stack_bytes &&
+         payload.size() == facts.payload_bytes;
 }
 
 }  // namespace procpool::detail

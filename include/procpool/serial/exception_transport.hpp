@@ -79,6 +79,13 @@ inline void publish(ExceptionRegistration& registration) noexcept {
     facts.death_exit_status = death->exit_status();
     facts.death_has_position = death->position().has_value() ? 1 : 0;
     facts.death_position = death->position().value_or(0);
+    facts.death_address = reinterpret_cast<std::uintptr_t>(death->fault_address());
+    facts.death_has_address = death->has_fault_address() ? 1 : 0;
+    facts.death_out_of_memory = death->out_of_memory() ? 1 : 0;
+    facts.death_ran_for = death->ran_for().count();
+    facts.death_cpu_time = death->cpu_time().count();
+    facts.death_peak_memory = death->peak_memory();
+    facts.death_attempt = death->attempt();
   }
   return facts;
 }
@@ -98,8 +105,11 @@ inline void publish(ExceptionRegistration& registration) noexcept {
   const ExceptionFacts facts = thrown != nullptr ? facts_of(*thrown) : ExceptionFacts{.kind = remote_error_kind};
   if (what == nullptr) what = "";
   try {
-    ExceptionReport report{facts, current_type_name(thrown), what, {}, {}};
-    if (const auto* death = dynamic_cast<const WorkerDied*>(thrown)) report.death_label = death->label();
+    ExceptionReport report{facts, current_type_name(thrown), what, {}, {}, {}};
+    if (const auto* death = dynamic_cast<const WorkerDied*>(thrown)) {
+      report.death_label = death->label();
+      for (const std::string& line : death->stack()) report.death_stack.append(line).append("\n");
+    }
     if (report.what.empty() && thrown == nullptr) {
       report.what = message({"a task threw a value of type ", report.type_name, ", which is no std::exception"});
     }

@@ -5,6 +5,8 @@
 /// The exception types that arrive from a worker as themselves.
 
 #include <any>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -38,6 +40,7 @@ class RebuildSource : public RemoteOrigin {
 
   using RemoteOrigin::message;
   [[nodiscard, gnu::cold]] std::error_code code() const noexcept;
+  /// Without the reports of earlier attempts, which do not cross.
   [[nodiscard, gnu::cold]] DeathReport death_report() const;
 
  private:
@@ -163,11 +166,29 @@ inline std::error_code RebuildSource::code() const noexcept {
   return {received_.facts.code, category_of(received_.facts.category)};
 }
 
+[[nodiscard, gnu::cold]] inline CrashStack::Lines lines_of(std::string_view text) {
+  CrashStack::Lines lines;
+  for (std::size_t end = 0; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
+    lines.emplace_back(text.substr(0, end));
+  }
+  return lines;
+}
+
 inline DeathReport RebuildSource::death_report() const {
   const ExceptionFacts& facts = received_.facts;
-  DeathReport report{
-      facts.death_pid, facts.death_signal, facts.death_exit_status, std::string(received_.death_label), {}};
+  DeathReport report;
+  report.pid = facts.death_pid;
+  report.signal = facts.death_signal;
+  report.exit_status = facts.death_exit_status;
+  report.label = received_.death_label;
   if (facts.death_has_position != 0) report.position = static_cast<std::size_t>(facts.death_position);
+  if (facts.death_has_address != 0) report.fault_address = reinterpret_cast<const void*>(facts.death_address);
+  report.stack = CrashStack(lines_of(received_.death_stack));
+  report.ran_for = std::chrono::nanoseconds(facts.death_ran_for);
+  report.cpu_time = std::chrono::nanoseconds(facts.death_cpu_time);
+  report.peak_memory = facts.death_peak_memory;
+  report.out_of_memory = facts.death_out_of_memory != 0;
+  report.attempt = static_cast<int>(facts.death_attempt);
   return report;
 }
 

@@ -1,43 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <sched.h>
-#include <stdlib.h>
 
 #include <cstddef>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 
 #include <procpool/process/usable_cpus.hpp>
 
 #include "../../support/catch.hpp"
+#include "../../support/fake_root.hpp"
 #include "../../support/in_child.hpp"
 
 using namespace procpool;
 
 namespace {
 
-/// A directory that stands for `/`, removed at the end.
-class FakeRoot {
- public:
-  FakeRoot() : path_(::mkdtemp(template_.data())) {}
-  FakeRoot(const FakeRoot&) = delete;
-  FakeRoot& operator=(const FakeRoot&) = delete;
-  ~FakeRoot() { std::filesystem::remove_all(path_); }
-
+struct FakeRoot : support::FakeRoot {
   FakeRoot& write(std::string_view file, std::string_view contents) {
-    const std::filesystem::path path = path_ + std::string(file);
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << contents;
+    support::FakeRoot::write(file, contents);
     return *this;
   }
-
-  [[nodiscard]] int cpus() const { return detail::cpus_of_cgroups(path_); }
-
- private:
-  std::string template_ = std::filesystem::temp_directory_path() / "procpool-root-XXXXXX";
-  std::string path_;
+  [[nodiscard]] int cpus() const { return detail::cpus_of_cgroups(path()); }
 };
 
 /// A machine with cgroups of version 2 whose process is in /user.slice/app.

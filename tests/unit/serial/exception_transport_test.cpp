@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <any>
 #include <cerrno>
+#include <chrono>
 #include <functional>
 #include <ios>
 #include <memory>
@@ -160,7 +161,17 @@ TEST_CASE("a code of a library's category keeps its value and the message") {
 }
 
 TEST_CASE("a WorkerDied keeps its report") {
-  const WorkerDied thrown({.pid = 99, .signal = SIGSEGV, .label = "inner", .position = 3});
+  const WorkerDied thrown({.pid = 99,
+                           .signal = SIGSEGV,
+                           .label = "inner",
+                           .position = 3,
+                           .fault_address = nullptr,
+                           .stack = procpool::CrashStack(procpool::CrashStack::Lines{"f (lib+0x1)", "", "g"}),
+                           .ran_for = std::chrono::nanoseconds(4),
+                           .peak_memory = 5,
+                           .cpu_time = std::chrono::nanoseconds(6),
+                           .out_of_memory = true,
+                           .attempt = 7});
   try {
     std::rethrow_exception(sent(thrown));
   } catch (const WorkerDied& death) {
@@ -169,6 +180,14 @@ TEST_CASE("a WorkerDied keeps its report") {
     CHECK(death.exit_status() == -1);
     CHECK(death.label() == "inner");
     CHECK(death.position() == 3U);
+    CHECK(death.has_fault_address());
+    CHECK(death.fault_address() == nullptr);
+    CHECK(death.stack() == thrown.stack());
+    CHECK(death.ran_for().count() == 4);
+    CHECK(death.peak_memory() == 5);
+    CHECK(death.cpu_time().count() == 6);
+    CHECK(death.out_of_memory());
+    CHECK(death.attempt() == 7);
     CHECK(std::string(death.what()) == thrown.what());
   }
 }
