@@ -169,7 +169,7 @@ inline std::error_code RebuildSource::code() const noexcept {
 [[nodiscard, gnu::cold]] inline CrashStack::Lines lines_of(std::string_view text) {
   CrashStack::Lines lines;
   for (std::size_t end = 0; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
-    lines.emplace_back(text.substr(0, end));
+    lines.push_back(std::string(text.substr(0, end)));
   }
   return lines;
 }

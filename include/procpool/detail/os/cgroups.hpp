@@ -88,7 +88,7 @@ struct CgroupPaths {
   std::string directory = mount_point;
   directory += path;
   for (;; directory.erase(directory.rfind('/'))) {
-    directories.push_back(directory);
+    directories.push_back(std::string(directory));
     if (directory.size() <= mount_point.size()) return;
   }
 }

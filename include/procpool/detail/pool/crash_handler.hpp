@@ -14,7 +14,6 @@
 #include <unistd.h>
 #include <unwind.h>
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +28,7 @@
 namespace procpool::detail {
 
 /// The signals by which a program crashes.
-inline constexpr std::array crash_signals{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+inline constexpr int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
 /// What the handler knows of its worker.
 struct CrashScene {
@@ -41,6 +40,10 @@ struct CrashScene {
 
 class CrashHandler {
  public:
+  /// In the process that forks the workers, which inherit it: makes the stack that a stack overflow is handled on.
+  /// Below it lies a page that nobody may touch.
+  [[gnu::cold]] static void make_stack() noexcept;
+
   /// In a worker that knows that it is one, before it runs anything of the user's: handlers that the user's code sets
   /// later take the place of these. `outermost` is the frame address of the caller: the frames outside of it are not
   /// the user's business.
@@ -61,13 +64,12 @@ class CrashHandler {
   [[gnu::cold]] static void unwind(::mcontext_t& machine, bool jumped_astray) noexcept;
   [[gnu::cold]] static _Unwind_Reason_Code take_frame(_Unwind_Context* context, void* walk) noexcept;
   [[gnu::cold]] static void set_alarm() noexcept;
-  [[gnu::cold]] static void get_own_stack() noexcept;
 
   inline static constinit CrashScene scene_{};
 };
 
-/// A stack overflow is handled on a stack of the handler's own; below it lies a page that nobody may touch.
-inline void CrashHandler::get_own_stack() noexcept {
+inline void CrashHandler::make_stack() noexcept {
+  if constexpr (is_sanitized) return;
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* memory = ::mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
@@ -84,7 +86,6 @@ inline void CrashHandler::install(CrashRecord& record, Life life, const void* ou
   scene_.record = &record;
   scene_.life = life;
   scene_.outermost = reinterpret_cast<std::uintptr_t>(outermost);
-  get_own_stack();
   struct sigaction action {};
   action.sa_sigaction = handle;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;

@@ -6,8 +6,8 @@
 
 #include <signal.h>
 
-#include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include <procpool/detail/os/oom_kills.hpp>
 #include <procpool/detail/os/raw_stack.hpp>
@@ -22,7 +22,9 @@ namespace procpool::detail {
 /// matters.
 [[gnu::cold]] inline void add_crash(DeathReport& report, const Row& row, Life life) {
   const ToldCrash crash = row.crash.read(life);
-  if (std::find(crash_signals.begin(), crash_signals.end(), crash.signal) == crash_signals.end()) return;
+  bool is_crash = false;
+  for (const int signal : crash_signals) is_crash |= signal == crash.signal;
+  if (!is_crash) return;
   const bool was_handler_ended = !crash.is_complete && report.signal != 0;
   if (was_handler_ended) report.signal = crash.signal;
   if (report.signal != crash.signal) return;
@@ -32,12 +34,12 @@ namespace procpool::detail {
 
 /// Adds all that is found about the last death of a worker.
 [[gnu::cold]] inline void add_findings(DeathReport& report, const Row& row, const LifeRegister& lives,
-                                       OomKills& oom_kills) {
+                                       std::optional<OomKills>& oom_kills) {
   // relaxed: this and the next were published with `dead`, which the caller has acquired.
   add_crash(report, row, lives.dead.load(std::memory_order_relaxed));
   report.peak_memory = lives.peak_memory.load(std::memory_order_relaxed);
   report.cpu_time = std::chrono::nanoseconds(lives.cpu_time.load(std::memory_order_relaxed));
-  report.out_of_memory = report.signal == SIGKILL && oom_kills.went_up();
+  report.out_of_memory = report.signal == SIGKILL && oom_kills && oom_kills->went_up();
 }
 
 }  // namespace procpool::detail

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,13 @@ class Repair {
   /// Settles what the dead worker had in hand, and makes its row good for its next life. `status` is waitpid(2)'s;
   /// `ran_for` is how long the task that it had in hand was seen there.
   void bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for = {});
+
+  /// From now on the kernel's kills for want of memory are told from others. Reads files, for which the pool's
+  /// constructor has no time.
+  void watch_memory() {
+    const std::lock_guard lock(mutex_);
+    oom_kills_.emplace();
+  }
 
   /// Queues the tasks for which the ring had no space.
   void requeue_waiting();
@@ -64,13 +72,13 @@ class Repair {
   static constexpr unsigned most_requeues = 3;  // without a start
 
   // All under the lock.
-  [[nodiscard]] bool settle(std::size_t index, Handle handle, int status);
+  [[nodiscard, gnu::cold]] bool settle(std::size_t index, Handle handle, int status);
   [[nodiscard]] static bool is_tried_again(TaskNote* note, DeathReport& report, std::size_t item);
   void settle_condemned(Handle handle, StateWord word, TaskNote* note);
   void requeue(Handle handle, StateWord word);
   void post_again(std::size_t index, Handle handle, StateWord word);
   void lose(Handle handle, StateWord word);
-  void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
+  [[gnu::cold]] void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
 
   [[nodiscard]] bool is_stray(Handle handle, StateWord word);
   [[nodiscard]] bool is_queued_nowhere(Handle handle, StateWord word);
@@ -84,7 +92,7 @@ class Repair {
   std::atomic<std::size_t> waiting_count_{0};  // of waiting_; written under the lock
   std::size_t next_stray_ = 0;                 // under the lock: where look_for_strays() goes on
   std::chrono::nanoseconds ran_for_{0};        // under the lock: of the worker that is being buried
-  OomKills oom_kills_;                         // under the lock
+  std::optional<OomKills> oom_kills_;          // under the lock
 };
 
 /// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined

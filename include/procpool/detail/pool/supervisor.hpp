@@ -137,6 +137,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
 
 inline void Supervisor::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-super");
+  repair_.watch_memory();
   while (!is_zygote_gone_) {
     sleep_or_tick();
     look_at_rows();

@@ -31,7 +31,7 @@ class UnreadyLives {
   void forget() noexcept { failures_ = early_kills_ = 0; }
 
   /// Why the pool is broken, now that `life` has ended before it was ready; null if others may do better.
-  [[nodiscard]] std::exception_ptr judge(const Row& row, Life life, ::pid_t pid, int status);
+  [[nodiscard, gnu::cold]] std::exception_ptr judge(const Row& row, Life life, ::pid_t pid, int status);
 
  private:
   static constexpr int most_early_kills = 1000;

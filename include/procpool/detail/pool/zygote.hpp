@@ -27,6 +27,7 @@
 
 #include <procpool/detail/os/own_process.hpp>
 #include <procpool/detail/os/unique_fd.hpp>
+#include <procpool/detail/pool/crash_handler.hpp>
 #include <procpool/detail/pool/worker_process.hpp>
 
 namespace procpool::detail {
@@ -82,6 +83,7 @@ inline void Zygote::run() noexcept {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // What a dead worker's tasks have forked comes here, to be killed.
   reset_signal_handlers();             // Among them SIGCHLD: inherited as ignored it would lose every exit status.
   ignore_signals({SIGINT, SIGQUIT, SIGHUP});
+  CrashHandler::make_stack();
   sigset_t children;
   ::sigemptyset(&children);
   ::sigaddset(&children, SIGCHLD);
