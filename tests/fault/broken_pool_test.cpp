@@ -2,7 +2,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -116,6 +118,30 @@ TEST_CASE("when the process that makes the workers is killed, everything that wa
   pool->close();
   pool->join();
   pool.reset();
+}
+
+TEST_CASE("the end of the process that makes the workers is seen though another child holds its socket") {
+  // A child that a thread of the user's forks while the pool is made, from which it inherits both ends.
+  static bool is_armed = false;
+  static ::pid_t child = 0;
+  static const int registered = ::pthread_atfork(
+      [] {
+        if (!std::exchange(is_armed, false)) return;
+        child = static_cast<::pid_t>(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+        while (child == 0) ::pause();
+      },
+      nullptr, nullptr);
+  REQUIRE(registered == 0);
+  is_armed = true;
+  ProcessPool<> pool{1};
+  REQUIRE(child > 0);
+  auto open = pool.submit([] {
+    for (;;) ::pause();
+  });
+  ::kill(support::all_processes().at(support::pids_of(pool).front()).parent, SIGKILL);
+  CHECK_THROWS_AS(open.get(), BrokenPool);
+  ::kill(child, SIGKILL);
+  CHECK(::waitpid(child, nullptr, 0) == child);
 }
 
 TEST_CASE("a pool whose zygote was killed can be destroyed, terminated, and waited for at any moment") {

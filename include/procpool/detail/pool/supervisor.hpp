@@ -182,10 +182,11 @@ inline bool Supervisor::listen_for_a_tick() {
 
 /// True if the zygote is gone.
 inline bool Supervisor::listen(int timeout) {
-  pollfd watched[] = {{zygote_.socket(), POLLIN, 0}, {bell_.get(), POLLIN, 0}};
+  pollfd watched[] = {{zygote_.socket(), POLLIN, 0}, {bell_.get(), POLLIN, 0}, {zygote_.process(), POLLIN, 0}};
   if (::poll(watched, std::size(watched), timeout) <= 0) return false;
   eventfd_t rings = 0;
   if (watched[1].revents != 0) ::eventfd_read(bell_.get(), &rings);
+  if (watched[2].revents != 0) return true;
   if (watched[0].revents == 0) return false;
   char news[256];
   for (;;) {

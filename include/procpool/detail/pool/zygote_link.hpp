@@ -37,8 +37,11 @@ class ZygoteLink {
     ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
-  /// Readable when it has news; its end of stream is the zygote's end.
+  /// Readable when it has news; its end of stream is the zygote's end, unless another process holds the other end too.
   [[nodiscard]] int socket() const noexcept { return socket_.get(); }
+
+  /// Readable when the zygote has ended; -1 where the system has no such descriptor.
+  [[nodiscard]] int process() const noexcept { return process_.get(); }
 
  private:
   struct SocketPair {
@@ -53,9 +56,10 @@ class ZygoteLink {
                                      UniqueFd socket, UniqueFd user_process) noexcept;
   static void preload(const WorkerProgram& program, int socket);
   static void die_with_peer(int socket, bool dies) noexcept;
-  static void await_preload(int socket);
+  [[nodiscard]] static ::pid_t await_preload(int socket);
 
   RegisteredFd socket_;
+  UniqueFd process_;
 };
 
 inline ZygoteLink::SocketPair ZygoteLink::make_sockets() {
@@ -73,7 +77,8 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
 inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program, SocketPair sockets)
     : socket_((fork_twice(exchange, layout, program, sockets), std::move(sockets.ours))) {
   sockets.theirs.reset();
-  await_preload(socket_.get());
+  // Another thread may have forked while the other end of the socket was open here: that child keeps it open.
+  process_ = open_pidfd(await_preload(socket_.get()));
 }
 
 inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
@@ -117,7 +122,7 @@ inline void ZygoteLink::die_with_peer(int socket, bool dies) noexcept {
   if (::recv(socket, &nothing, 1, MSG_PEEK | MSG_DONTWAIT) == 0) ::_exit(0);  // It was closed before.
 }
 
-/// Reports "ready", or an encoded exception, and then ends.
+/// Reports its pid, for it is ready, or an encoded exception, and then ends.
 inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
   std::exception_ptr failure;
   try {
@@ -136,7 +141,7 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
     die_with_peer(socket, false);
   }
   if (!failure) {
-    const std::byte ready{0};
+    const ::pid_t ready = ::getpid();
     ::send(socket, &ready, sizeof ready, MSG_NOSIGNAL);
     return;
   }
@@ -146,13 +151,18 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
   ::_exit(initializer_failed_status);
 }
 
-inline void ZygoteLink::await_preload(int socket) {
+/// The zygote's pid.
+inline ::pid_t ZygoteLink::await_preload(int socket) {
   std::vector<std::byte> report(std::size_t{64} << 10);
   ssize_t size = 0;
   do {
     size = ::recv(socket, report.data(), report.size(), 0);
   } while (size < 0 && errno == EINTR);
-  if (size == 1) return;
+  ::pid_t ready = 0;
+  if (size == sizeof ready) {
+    std::memcpy(&ready, report.data(), sizeof ready);
+    return ready;
+  }
   if (size <= 0) throw BrokenPool("PoolOptions::preload ended the process that forks the workers; nothing was started");
   report.resize(static_cast<std::size_t>(size));
   std::rethrow_exception(decode_exception(report, 0, "preload"));
