@@ -92,9 +92,9 @@ class Patient {
   void die_beside_another(std::size_t lead, Send send, Check check);
 
   /// The same, but worker 1 goes first, and stands still at some instruction until it has been decided what the death
-  /// means. Then it goes on with what it believes to know. Every pair of two instructions in as many steps as given.
+  /// means. Then it goes on with what it believes to know. So many places of each, in all pairs.
   template <class Send, class Check>
-  void die_before_another(std::size_t step_of_victim, std::size_t step_of_other, Send send, Check check);
+  void die_before_another(std::size_t places_to_die, std::size_t places_to_stand, Send send, Check check);
 
   /// How many deaths found the task in the worker's own hand, or in another's.
   [[nodiscard]] int deaths_as_owner() const noexcept { return deaths_as_owner_; }
@@ -210,11 +210,13 @@ void Patient::die_beside_another(std::size_t lead, Send send, Check check) {
 }
 
 template <class Send, class Check>
-void Patient::die_before_another(std::size_t step_of_victim, std::size_t step_of_other, Send send, Check check) {
+void Patient::die_before_another(std::size_t places_to_die, std::size_t places_to_stand, Send send, Check check) {
   std::optional<Route> route;
   die([](SingleStepper&) {}, send, check);
   hold_other();
   die([&](SingleStepper& victim) { route.emplace(victim); }, send, check);
+  const std::size_t step_of_victim = route->length() / places_to_die + 1;
+  const std::size_t step_of_other = route->length() / places_to_stand + 1;
   for (std::size_t others = 0; others <= route->length(); others += step_of_other) {
     for (std::size_t instructions = 0; instructions <= route->length(); instructions += step_of_victim) {
       INFO("a death after " << instructions << " instructions, the other worker standing after " << others);
@@ -406,12 +408,14 @@ TEST_CASE("while two workers compete for a task, one may die at any instruction"
 TEST_CASE("a worker may die while another, which wants the same task, has stopped at any instruction") {
   Patient patient(2);
   if (!patient.can_be_traced()) return;
-  patient.die_before_another((support::is_full_run() ? 3 : 21) * stride(), (support::is_full_run() ? 7 : 1) * stride(),
-                             [&] { return patient.pool().submit(doubling(patient.runs()), 4); },
-                             [&](Future<int>& future, const Moment& moment) {
-                               check_end(
-                                   patient, moment, [&] { return future.get(); }, 8);
-                             });
+  const std::size_t places_to_die = support::is_sanitized ? 16 : support::is_full_run() ? 64 : 10;
+  const std::size_t places_to_stand = support::is_sanitized ? 6 : 200;  // 200: each few instructions, also of a claim
+  patient.die_before_another(
+      places_to_die, places_to_stand, [&] { return patient.pool().submit(doubling(patient.runs()), 4); },
+      [&](Future<int>& future, const Moment& moment) {
+        check_end(
+            patient, moment, [&] { return future.get(); }, 8);
+      });
   CHECK(patient.deaths_as_owner() > 0);
   CHECK(patient.deaths_beside_owner() > 0);
 }
