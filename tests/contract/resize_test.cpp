@@ -167,3 +167,21 @@ TEST_CASE("a worker replaced after every task stalls nothing, however many wait"
   CHECK(eventually([&] { return pool.stats().recycled == 200; }, 20s));
   CHECK(pool.stats().worker_deaths == 0);
 }
+
+TEST_CASE("a pool that shrinks below a worker for which a task was posted in vain becomes idle all the same") {
+  SharedGate gate;
+  ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{32} << 20}};
+  const OpensAtEnd opens{gate};
+  std::vector<Future<void>> busy;
+  for (int i = 0; i < 2; ++i) busy.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
+  REQUIRE(gate->is_reached_by(2));
+  // The memory for the arguments suffices for one of them: the call ends before it has reached all workers.
+  const std::string large(pool.sender().core->exchange().arguments.region().size() * 2 / 3, 'x');
+  CHECK_THROWS_AS(pool.run_on_each_worker([](const std::string& text) { return text.size(); }, large),
+                  procpool::SharedMemoryExhausted);
+  pool.resize(1);
+  gate->open();
+  procpool::wait_all(busy);
+  CHECK(pool.wait_idle_for(20s));
+  CHECK(pool.run_on_each_worker([] { return 1; }).size() == 1);
+}

@@ -251,3 +251,59 @@ TEST_CASE("a negative number of retries is refused") {
   CHECK_THROWS_WITH(pool.with({.retries_on_timeout = -1}),
                     Catch::Matchers::Contains("TaskOptions::retries_on_timeout"));
 }
+
+TEST_CASE("what is sent to each worker is tried again by that worker and no other") {
+  support::Shared<Tally> tally;
+  ProcessPool pool{3};
+  const auto die_once = [tally = tally.get()] {
+    const std::size_t index = procpool::this_worker::index();
+    if (++tally->tries[index] == 1 && index == 1) ::raise(SIGKILL);
+    return index;
+  };
+  CHECK(pool.with({.retries = 1}).run_on_each_worker(die_once) == std::vector<std::size_t>{0, 1, 2});
+  CHECK(tally->tries[0] == 1);
+  CHECK(tally->tries[1] == 2);
+  CHECK(tally->tries[2] == 1);
+}
+
+TEST_CASE("a try after a death is not asked to stop for the deadline of the one that died") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto patient = pool.with({.timeout = 20ms, .grace = 1h, .retries = 1, .retries_on_timeout = 1});
+  Future<bool> future = patient.submit([tries = tries.get()] {
+    if (++*tries > 1) return procpool::this_task::stop_requested();
+    if (!eventually([] { return procpool::this_task::stop_requested(); }, 20s)) return true;
+    ::raise(SIGKILL);
+    return true;
+  });
+  CHECK_FALSE(future.get());
+  CHECK(*tries == 2);
+}
+
+/// Hangs, the first time, where it is encoded in a worker: after the item, before the result of its chunk.
+struct SlowToSend {
+  long value = 0;
+  Count* tries = nullptr;
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    if (tries != nullptr && procpool::this_task::label() == "sum" && ++*tries == 1) {
+      for (;;) ::pause();
+    }
+    archive(value);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(value);
+  }
+};
+
+TEST_CASE("a part of a map_reduce that was too slow with its result is computed anew") {
+  SharedCount tries;
+  ProcessPool pool{2};
+  const auto patient = pool.with({.timeout = 50ms, .grace = 0ms, .retries_on_timeout = 1, .label = "sum"});
+  const auto make = [tries = tries.get()](int i) { return SlowToSend{i, i == 3 ? tries : nullptr}; };
+  const auto add = [](const SlowToSend& a, const SlowToSend& b) { return SlowToSend{a.value + b.value, nullptr}; };
+  CHECK(patient.map_reduce(make, add, SlowToSend{}, std::vector<int>{1, 2, 3, 4, 5}).value == 15);
+  CHECK(*tries == 2);
+}

@@ -255,3 +255,16 @@ TEST_CASE("the options of time refuse what makes no sense, and take any length")
         1);
   CHECK_THROWS_AS(pool.with({.timeout = 1ms, .grace = longest}).submit(run_until_asked_to_stop).get(), TaskTimeout);
 }
+
+TEST_CASE("a queue timeout is seen in a pool that has slept before") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  pool.submit([] {}).get();
+  ::usleep(900'000);  // sleeps: until nothing of the pool ticks any more
+  Future<void> first = pool.submit([gate = gate.get()] { gate->pass(); });
+  REQUIRE(gate->is_reached_by(1));
+  Future<void> second = pool.with({.queue_timeout = 300ms}).submit([] {});
+  CHECK_THROWS_AS(second.get(), QueueTimeout);
+  CHECK(gate->arrived() == 1);
+}

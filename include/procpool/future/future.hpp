@@ -90,7 +90,8 @@ class Future {
   bool cancel() { return task().cancel(); }
 
   /// As cancel(), but if the task runs, its worker is killed and replaced: no other task is hit, and once that is done,
-  /// in about a millisecond, the future throws Cancelled. Nothing happens to a task that has ended.
+  /// in about a millisecond, the future throws Cancelled. Nothing happens to a task that has ended, and to
+  /// the future of a map_async().
   void kill() { task().kill(); }
 
   /// Calls `f(Outcome<T>)` once the task has ended, even if the future is gone by then: on the pool's dispatch thread,

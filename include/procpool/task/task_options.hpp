@@ -23,7 +23,7 @@ struct TaskOptions {
   std::chrono::nanoseconds grace = default_grace;  ///< from the request to stop, at the timeout, to SIGKILL
   int retries = 0;                                 ///< of a task, or an item, whose worker died
   int retries_on_exception = 0;                    ///< of one that threw: at once, in the same worker
-  int retries_on_timeout = 0;                      ///< of one that ran too long, once its worker was killed
+  int retries_on_timeout = 0;            ///< of one that has not ended when its grace is over; its worker was killed
   std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1
   std::size_t read_ahead = 0;            ///< items that imap may have in flight; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait

@@ -30,6 +30,12 @@ class Births {
   /// The last life of the worker whose death was decided; 0: none.
   [[nodiscard]] Life buried(std::size_t index) const noexcept { return buried_[index]; }
 
+  /// True if it has one that was not buried, or is wished for.
+  [[nodiscard]] bool has_life(std::size_t index) const noexcept {
+    // relaxed: written here alone
+    return layout_.lives(index).wanted.load(std::memory_order_relaxed) != buried_[index];
+  }
+
   /// The row is good for another life.
   void bury(std::size_t index, Life life, bool has_left_in_order) {
     buried_[index] = life;
@@ -60,12 +66,9 @@ template <class IsNeeded>
 bool Births::want(IsNeeded is_needed) {
   bool has_wish = false;
   for (std::size_t index = 0; index < layout_.wanted(); ++index) {
-    LifeRegister& lives = layout_.lives(index);
-    // relaxed: written here alone
-    const bool has_life = lives.wanted.load(std::memory_order_relaxed) != buried_[index];
-    if (has_life || !is_needed(index, bool{is_reserve_[index]})) continue;
+    if (has_life(index) || !is_needed(index, bool{is_reserve_[index]})) continue;
     // (2) release-store, pairs with (1) of zygote.hpp: the row was repaired.
-    lives.wanted.store(next_life_++, std::memory_order_release);
+    layout_.lives(index).wanted.store(next_life_++, std::memory_order_release);
     has_wish = true;
   }
   return has_wish;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/pool/pool_layout.hpp>
@@ -37,6 +38,9 @@ class Deadlines {
   /// Ends what has waited or run too long, and wishes the death of condemned workers. True if the zygote is to be rung.
   [[nodiscard]] bool tick(Clock::time_point now);
 
+  /// There will be no tick until there is something to do.
+  void pause() noexcept { planned_ = Clock::time_point::max(); }
+
   /// How long the next tick may be away, at most `longest`.
   [[nodiscard]] std::chrono::nanoseconds until_next(Clock::time_point now, std::chrono::nanoseconds longest);
 
@@ -56,7 +60,8 @@ class Deadlines {
   struct Sample {
     std::uint64_t cell = 0;     // what the worker had in hand at the last tick
     std::uint32_t retries = 0;  // of its row
-    Clock::time_point since;    // when the task was first seen
+    Life life = 0;
+    Clock::time_point since;  // when the task was first seen
     Clock::time_point tried_since;
     bool is_late = false;  // it was asked to stop
   };
@@ -69,6 +74,7 @@ class Deadlines {
   [[nodiscard]] StateWord ask_to_stop(Handle handle, StateWord word, const TaskNote& note);
   [[nodiscard]] StateWord end_one_waiting(const Waiting& late);
   void forget_ended();
+  void forget_started();
   [[nodiscard]] bool wish_deaths();
 
   Exchange& exchange_;
@@ -77,6 +83,7 @@ class Deadlines {
   std::vector<Handle> watched_;   // has had a deadline when it was queued, and has not been seen to be over
   std::vector<Waiting> waiting_;  // a heap, the nearest deadline first
   std::vector<Sample> samples_;   // by worker
+  std::size_t kept_waiting_ = 0;
   // The supervisor's alone:
   std::size_t next_watched_ = 0;
   std::vector<Handle> condemned_;
@@ -115,9 +122,9 @@ inline bool Deadlines::tick(Clock::time_point now) {
     extend_if_late(now);
     next_ = Clock::time_point::max();
     for (std::size_t index = 0; index < layout_.workers(); ++index) look_at_worker(index, now);
-    end_waiting(now);
     forget_ended();
   }
+  end_waiting(now);
   return wish_deaths();
 }
 
@@ -148,16 +155,39 @@ inline void Deadlines::extend_if_late(Clock::time_point now) {
 }
 
 inline void Deadlines::end_waiting(Clock::time_point now) {
-  while (!waiting_.empty() && waiting_.front().deadline <= now) {
-    const Waiting late = waiting_.front();
-    std::pop_heap(waiting_.begin(), waiting_.end());
-    waiting_.pop_back();
-    const StateWord before = end_one_waiting(late);
-    if (before.phase() == Phase::queued) exchange_.announce_end(late.handle, before);
+  std::vector<std::pair<Handle, StateWord>> ended;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<Waiting> early;  // told of, but not queued yet
+    while (!waiting_.empty() && waiting_.front().deadline <= now) {
+      const Waiting late = waiting_.front();
+      std::pop_heap(waiting_.begin(), waiting_.end());
+      waiting_.pop_back();
+      const StateWord before = end_one_waiting(late);
+      if (before.phase() == Phase::queued) ended.emplace_back(late.handle, before);
+      if (before.phase() == Phase::free && exchange_.slots.was_in_use(late.handle)) early.push_back(late);
+    }
+    for (const Waiting& each : early) {
+      waiting_.push_back(each);
+      std::push_heap(waiting_.begin(), waiting_.end());
+    }
+    forget_started();
   }
+  for (const auto& [handle, before] : ended) exchange_.announce_end(handle, before);
 }
 
-/// The word that it had when it was ended; any other if it is not waiting any more.
+/// Now and then, so that what is held of tasks with distant deadlines is no more than there are such tasks.
+inline void Deadlines::forget_started() {
+  if (waiting_.size() < 2 * kept_waiting_ + 1024) return;
+  std::erase_if(waiting_, [this](const Waiting& each) {
+    const StateWord word = exchange_.slots[each.handle].load();
+    return word.phase() != Phase::free && (word.phase() != Phase::queued || word.ticket() != each.ticket);
+  });
+  std::make_heap(waiting_.begin(), waiting_.end());
+  kept_waiting_ = waiting_.size();
+}
+
+/// The word that it had when it was ended; Free if it may not have been queued yet, any other if it waits no more.
 inline StateWord Deadlines::end_one_waiting(const Waiting& late) {
   const std::lock_guard guard(exchange_.slots.note_guard());
   Slot& slot = exchange_.slots[late.handle];
@@ -172,7 +202,7 @@ inline StateWord Deadlines::end_one_waiting(const Waiting& late) {
     if (slot.transition(word, word.with_phase(Phase::lost))) return before;
     exchange_.record_loss(late.handle, nullptr);
   }
-  return StateWord(0);
+  return word.phase() == Phase::free ? word : word.with_phase(Phase::claimed);
 }
 
 /// Under the lock. A worker that publishes, or dies, after the look at the word has its way: every step is one
@@ -183,8 +213,10 @@ inline void Deadlines::look_at_worker(std::size_t index, Clock::time_point now) 
   // (1) acquire-load, pairs with (3) of worker.hpp: the slot that the row names is constructed and was filled.
   const Cell cell(row.current.load(std::memory_order_acquire));
   const std::uint32_t retries = row.retries.load(std::memory_order_relaxed);  // relaxed: only compared
-  if (cell.bits != sample.cell) sample = {cell.bits, retries, now, now};
-  if (retries != sample.retries) sample = {cell.bits, retries, sample.since, now};
+  // relaxed: only compared. A task for one worker alone has the same cell in the next life.
+  const Life life = layout_.lives(index).born.load(std::memory_order_relaxed);
+  if (cell.bits != sample.cell || life != sample.life) sample = {cell.bits, retries, life, now, now};
+  if (retries != sample.retries) sample = {cell.bits, retries, life, sample.since, now};
   if (cell.bits == 0 || watched_.empty() || !exchange_.slots.contains(cell.handle())) return;
   StateWord before(0);
   {

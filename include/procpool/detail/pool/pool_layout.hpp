@@ -96,10 +96,11 @@ class PoolLayout {
   }
   /// One caller at a time, in the user's process.
   void want(std::size_t workers) noexcept {
-    crew_->wanted.store(static_cast<std::uint32_t>(workers), std::memory_order_relaxed);  // relaxed: see wanted()
-    if (workers <= this->workers()) return;
+    const auto count = static_cast<std::uint32_t>(workers);
+    // First, for who finds them wanted looks for their rows.
     // (2) release-store, pairs with (1): the rows were made with the layout.
-    crew_->rows.store(static_cast<std::uint32_t>(workers), std::memory_order_release);
+    if (workers > this->workers()) crew_->rows.store(count, std::memory_order_release);
+    crew_->wanted.store(count, std::memory_order_relaxed);  // relaxed: see wanted()
   }
 
   /// Wakes one sleeper unless somebody looks for work already; true if it did. Call it after publishing.

@@ -84,6 +84,7 @@ class ReductionSink final : public FirstFailure {
 
   [[nodiscard]] T finish() {
     this->rethrow();
+    if (!waiting_.empty()) throw SerializationError("the result of a part of a map_reduce is missing");
     return std::move(total_);
   }
 

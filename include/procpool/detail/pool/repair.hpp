@@ -22,6 +22,7 @@
 
 #include <procpool/detail/pool/death_findings.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
+#include <procpool/detail/pool/strays.hpp>
 #include <procpool/detail/pool/unpublished_block.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/error/pool_errors.hpp>
@@ -52,13 +53,11 @@ class Repair {
   /// that it saw has ended, but for those of the user's own process.
   bool look_for_strays(std::size_t most);
 
+  /// Ends what lies in the mailbox of a worker that will have no life any more.
+  void empty_mailbox(std::size_t index);
+
   /// As Exchange::break_all().
   void break_all(const std::exception_ptr& reason);
-
-  /// True if the word says that worker `index` has the task in hand.
-  [[nodiscard]] static bool belongs_to(std::size_t index, StateWord word) noexcept {
-    return word.owner() == index && word.is_in_hand();
-  }
 
   /// Held while a task is on its way from a dead worker's row to a ring.
   [[nodiscard]] std::unique_lock<std::mutex> try_lock() { return std::unique_lock(mutex_, std::try_to_lock); }
@@ -73,20 +72,21 @@ class Repair {
 
   // All under the lock.
   [[nodiscard, gnu::cold]] bool settle(std::size_t index, Handle handle, int status);
-  [[nodiscard]] static bool is_tried_again(TaskNote* note, DeathReport& report, std::size_t item);
-  void settle_condemned(Handle handle, StateWord word, TaskNote* note);
-  void requeue(Handle handle, StateWord word);
-  void post_again(std::size_t index, Handle handle, StateWord word);
+  [[nodiscard]] static bool is_tried_again(const TaskNote* note, DeathReport& report, std::size_t item);
+  [[nodiscard]] static bool is_unwanted(const TaskNote* note) noexcept {
+    return note != nullptr && note->is_unwanted.load(std::memory_order_relaxed);  // relaxed: published with the word
+  }
+  [[nodiscard]] static bool begin_anew(const TaskNote& note);
+  void settle_condemned(Handle handle, StateWord word, const TaskNote* note);
+  void requeue(Handle handle, StateWord word, StateWord again);
+  [[nodiscard]] bool post_again(std::size_t index, Cell cell);
+  void give_up(Handle handle, StateWord word, const char* why);
   void lose(Handle handle, StateWord word);
   [[gnu::cold]] void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
 
-  [[nodiscard]] bool is_stray(Handle handle, StateWord word);
-  [[nodiscard]] bool is_queued_nowhere(Handle handle, StateWord word);
-  [[nodiscard]] bool has_waited(Handle handle, StateWord word);
-  [[nodiscard]] bool is_run_by_nobody(Handle handle, StateWord word) const;
-
   Exchange& exchange_;
   PoolLayout& layout_;
+  Strays strays_{exchange_, layout_};
   std::mutex mutex_;
   std::vector<Handle> waiting_;                // under the lock: for space in the ring; Claimed by no worker
   std::atomic<std::size_t> waiting_count_{0};  // of waiting_; written under the lock
@@ -107,7 +107,7 @@ inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::
     bool is_settled = cell.bits == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) is_settled = settle(index, cell.handle(), status);
     for (Handle handle = 0; !is_settled && handle < exchange_.slots.was_used(); ++handle) {
-      if (belongs_to(index, exchange_.slots[handle].load())) is_settled = settle(index, handle, status);
+      if (is_in_hand_of(index, exchange_.slots[handle].load())) is_settled = settle(index, handle, status);
     }
   }
   exchange_.outbox.orphan(life);
@@ -121,7 +121,7 @@ inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::
 /// nobody.
 inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   const StateWord word = exchange_.slots[handle].load();
-  if (!belongs_to(index, word) || !exchange_.slots.was_in_use(handle)) {
+  if (!is_in_hand_of(index, word) || !exchange_.slots.was_in_use(handle)) {
     if (word.is_over()) exchange_.announce_end(handle, word);
     return false;
   }
@@ -132,9 +132,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     return true;
   }
   if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
-    const StateWord again = word.with_requeues(word.requeues() + 1);
-    if (word.is_posted()) post_again(index, handle, again);
-    else requeue(handle, again);
+    requeue(handle, word, word.with_requeues(word.requeues() + 1));
     return true;
   }
   DeathReport report;
@@ -148,7 +146,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   if (note != nullptr && note->items > 0) {
     lose_item(handle, word, *note, std::move(report));
   } else if (is_tried_again(note, report, 0)) {
-    requeue(handle, word.with_requeues(0));
+    requeue(handle, word, word.with_requeues(0).without_stop());
   } else {
     exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
     lose(handle, word);
@@ -157,39 +155,56 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
 }
 
 /// True if the terms of the task allow another try; if not, the report tells of those before.
-inline bool Repair::is_tried_again(TaskNote* note, DeathReport& report, std::size_t item) {
-  return note != nullptr && note->tries && note->tries->try_again_after(report, item) &&
-         !note->is_unwanted.load(std::memory_order_relaxed);  // relaxed: who says so now says so too late
+inline bool Repair::is_tried_again(const TaskNote* note, DeathReport& report, std::size_t item) {
+  return note != nullptr && note->tries && !is_unwanted(note) && note->tries->try_again_after(report, item);
 }
 
 /// Of a task that is Overdue the future has failed already.
-inline void Repair::settle_condemned(Handle handle, StateWord word, TaskNote* note) {
+inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNote* note) {
   if (word.is_overdue()) return lose(handle, word);
-  // relaxed: published with the word that condemns it
-  if (note != nullptr && note->tries && !note->is_unwanted.load(std::memory_order_relaxed)) {
+  if (note != nullptr && note->tries && !is_unwanted(note)) {
     note->tries->count_timeout();
-    return requeue(handle, word.with_requeues(0).without_stop());
+    if (note->has_own_result) static_cast<void>(begin_anew(*note));  // one that is spoiled fails anyway
+    return requeue(handle, word, word.with_requeues(0).without_stop());
   }
   exchange_.record_loss(
       handle, std::make_exception_ptr(Cancelled("the task was ended by kill() while it ran; its worker was replaced")));
   lose(handle, word);
 }
 
-/// `word` is what the slot shall keep of its old word; its ticket, phase and owner are new. A flag that was set
-/// meanwhile stays.
-inline void Repair::requeue(Handle handle, StateWord word) {
+/// Without the result of the whole, the items of a chunk are worth nothing: they are run again, unless one has failed
+/// for good. False: then the chunk is what it is.
+inline bool Repair::begin_anew(const TaskNote& note) {
+  auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
+  if (header.failures.load(std::memory_order_relaxed) != 0) return false;  // relaxed: the dead write nothing any more
+  header.finished.store(0, std::memory_order_relaxed);                     // relaxed: published with the slot's word
+  return true;
+}
+
+/// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by
+/// now, somebody has decided otherwise, but for flags. `again` is what the slot shall keep of it; ticket, phase and
+/// owner are new. A task for one worker alone goes back to its mailbox.
+inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   Ring& ring = layout_.ring(RingName::requeued).ring;
   Slot& slot = exchange_.slots[handle];
-  const bool has_space = !ring.was_full();
+  const TaskNote* note = exchange_.slots.note(handle);
+  const bool is_posted = word.is_posted() && word.owner() < layout_.workers();
+  if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) {
+    return give_up(handle, word, "the call that sent this task to one worker alone has ended before it ran");
+  }
+  const bool has_space = is_posted || !ring.was_full();
   StateWord seen = slot.load();
   for (;;) {
-    if (seen.is_over()) return;  // It was cancelled.
-    StateWord wanted = seen.with_requeues(word.requeues()).with_owner(no_worker);
-    if (!word.is_asked_to_stop()) wanted = wanted.without_stop();
-    wanted = has_space ? wanted.with_phase(Phase::queued).with_ticket(ring.next_position())
-                       : wanted.with_phase(Phase::claimed);
-    if (slot.transition(seen, wanted)) break;
+    const bool is_as_judged =
+        seen.phase() == word.phase() && seen.owner() == word.owner() && seen.ticket() == word.ticket();
+    if (seen.phase() == Phase::condemned && !is_as_judged) return settle_condemned(handle, seen, note);
+    if (seen.is_over() || !is_as_judged) return;
+    StateWord wanted = seen.with_requeues(again.requeues()).with_owner(no_worker);
+    if (!again.is_asked_to_stop() && !is_unwanted(note)) wanted = wanted.without_stop();
+    if (!is_posted) wanted = wanted.with_ticket(has_space ? ring.next_position() : word.ticket());
+    if (slot.transition(seen, wanted.with_phase(has_space ? Phase::queued : Phase::claimed))) break;
   }
+  if (is_posted) return;
   if (has_space) {
     ring.publish(handle);
     layout_.wake_one();
@@ -199,16 +214,29 @@ inline void Repair::requeue(Handle handle, StateWord word) {
   }
 }
 
-/// A task for one worker alone goes back to its mailbox, for the worker's next life. It is Claimed until it lies there:
-/// one that is Queued may be cancelled, and then the next task may come to the mailbox.
-inline void Repair::post_again(std::size_t index, Handle handle, StateWord word) {
-  Slot& slot = exchange_.slots[handle];
+/// The task is not Queued until it lies there: one that is may be cancelled, and then the next task may come to the
+/// mailbox. False: that has come, for the call that sent this one has ended early.
+inline bool Repair::post_again(std::size_t index, Cell cell) {
+  std::uint64_t none = 0;
   // relaxed: published with the next life
-  layout_.row(index).mailbox.store(Cell(word.ticket(), handle).bits, std::memory_order_relaxed);
-  StateWord seen = slot.load();
-  while (!slot.transition(seen, seen.with_requeues(word.requeues()).with_owner(no_worker).with_phase(Phase::queued))) {
-    if (seen.is_over()) return;  // A wild write had ruined it, and who waited for it has given it up.
-  }
+  return layout_.row(index).mailbox.compare_exchange_strong(none, cell.bits, std::memory_order_relaxed) ||
+         none == cell.bits;
+}
+
+/// It never ran, and will not.
+inline void Repair::give_up(Handle handle, StateWord word, const char* why) {
+  exchange_.record_loss(handle, std::make_exception_ptr(Cancelled(why)));
+  lose(handle, word);
+}
+
+inline void Repair::empty_mailbox(std::size_t index) {
+  const std::lock_guard lock(mutex_);
+  // relaxed: nobody else looks into the mailbox of a worker that is not there
+  const Cell cell(layout_.row(index).mailbox.exchange(0, std::memory_order_relaxed));
+  if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) return;
+  const StateWord word = exchange_.slots[cell.handle()].load();
+  if (word.phase() == Phase::queued && word.ticket() == cell.ticket())
+    give_up(cell.handle(), word, "the worker for which alone this task was has left");
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
@@ -228,14 +256,12 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;
-    // Without the result of the whole, its items are worth nothing: they begin anew, unless one has failed for good.
-    // relaxed: the dead write nothing any more
-    const bool is_spoiled = note.has_own_result && header.failures.load(std::memory_order_relaxed) != 0;
-    if (!is_spoiled && is_tried_again(&note, report, note.has_own_result ? 0 : item)) {
-      // relaxed: published with the slot's word
-      if (note.has_own_result) header.finished.store(0, std::memory_order_relaxed);
-      return requeue(handle, word.with_requeues(0));
+    const bool may_begin = !note.has_own_result || begin_anew(note);
+    if (may_begin && is_tried_again(&note, report, note.has_own_result ? 0 : item)) {
+      return requeue(handle, word, word.with_requeues(0).without_stop());
     }
+    // relaxed: what it was before
+    if (note.has_own_result) header.finished.store(finished, std::memory_order_relaxed);
     note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
     // The worker may have stored the block of the item, which was given back above.
     if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
@@ -244,7 +270,7 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
     header.finished.store(finished, std::memory_order_release);
   }
   if (finished < note.items) {
-    requeue(handle, word.with_requeues(0));
+    requeue(handle, word, word.with_requeues(0));
     return;
   }
   Slot& slot = exchange_.slots[handle];
@@ -262,7 +288,11 @@ inline void Repair::requeue_waiting() {
   if (!had_waiting()) return;
   const std::lock_guard lock(mutex_);
   const std::vector<Handle> waiting = std::exchange(waiting_, {});
-  for (const Handle handle : waiting) requeue(handle, exchange_.slots[handle].load());
+  for (const Handle handle : waiting) {
+    const StateWord word = exchange_.slots[handle].load();
+    if (is_unwanted(exchange_.slots.note(handle))) give_up(handle, word, "the task was cancelled before it ran");
+    else requeue(handle, word, word);
+  }
   waiting_count_.store(waiting_.size(), std::memory_order_relaxed);  // relaxed: see had_waiting()
 }
 
@@ -283,67 +313,17 @@ inline bool Repair::look_for_strays(std::size_t most) {
     const auto handle = static_cast<Handle>(next_stray_++);
     Slot& slot = exchange_.slots[handle];
     StateWord word = slot.load();
-    if (!is_stray(handle, word) || slot.load().bits() != word.bits()) {
+    if (!strays_.is_stray(handle, word, waiting_) || slot.load().bits() != word.bits()) {
       all_ended &= word.is_over() || exchange_.slots.is_local(handle) || !exchange_.slots.was_in_use(handle);
       continue;
     }
-    if (has_waited(handle, word)) {
-      requeue(handle, word);
+    if (strays_.has_waited(handle, word)) {
+      requeue(handle, word, word);
     } else if (const StateWord seen = word; slot.transition(word, seen.with_phase(Phase::lost))) {
       exchange_.announce_end(handle, seen);
     }
   }
   return all_ended;
-}
-
-inline bool Repair::is_stray(Handle handle, StateWord word) {
-  if (exchange_.slots.is_local(handle)) return exchange_.slots.has_ended_locally(handle) && !word.is_over();
-  if (word.phase() == Phase::queued) return is_queued_nowhere(handle, word);
-  if (word.is_in_hand()) return is_run_by_nobody(handle, word);
-  return word.phase() > Phase::lost && exchange_.slots.was_in_use(handle);
-}
-
-/// Under the submit lock no task is between its slot and its ring.
-inline bool Repair::is_queued_nowhere(Handle handle, StateWord word) {
-  const Cell cell(word.ticket(), handle);
-  const auto is_led_to = [&] {
-    if (!word.is_posted()) {
-      return std::any_of(layout_.rings().begin(), layout_.rings().end(),
-                         [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
-    }
-    for (std::size_t i = 0; i < layout_.workers(); ++i) {
-      // (4) acquire-load, pairs with (7) of worker.hpp: what was taken out is not Queued any more when its word is
-      // looked at again.
-      if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;
-    }
-    return false;
-  };
-  if (is_led_to()) return false;
-  const std::lock_guard lock(exchange_.submit_mutex);
-  return exchange_.slots.was_in_use(handle) && exchange_.slots[handle].load().bits() == word.bits() && !is_led_to();
-}
-
-/// True of a stray that waited: only the head of its ring was ruined. If its own word was, then it says something that
-/// was never queued, or has kept the owner of a task that runs.
-inline bool Repair::has_waited(Handle handle, StateWord word) {
-  if (word.phase() != Phase::queued || word.owner() != no_worker) return false;
-  return std::any_of(layout_.rings().begin(), layout_.rings().end(),
-                     [&](const RingAndSpace& ring) { return ring.ring.holds(Cell(word.ticket(), handle)); });
-}
-
-/// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the
-/// same: then it has said neither that it looks for work nor that it sleeps, and has nothing else in hand.
-inline bool Repair::is_run_by_nobody(Handle handle, StateWord word) const {
-  if (!exchange_.slots.was_in_use(handle)) return false;
-  if (word.owner() == no_worker) return std::find(waiting_.begin(), waiting_.end(), handle) == waiting_.end();
-  if (word.owner() >= layout_.workers()) return true;
-  // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names
-  // no more has ended when its word is looked at again.
-  const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));
-  if (current.bits == Cell(word.ticket(), handle).bits) return false;
-  if (layout_.presence.was_idle(word.owner())) return true;
-  return current.bits != 0 && current.handle() != handle && exchange_.slots.contains(current.handle()) &&
-         belongs_to(word.owner(), exchange_.slots[current.handle()].load());
 }
 
 }  // namespace procpool::detail

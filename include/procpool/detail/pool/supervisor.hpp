@@ -170,7 +170,12 @@ inline void Supervisor::sleep_or_tick() {
     const std::lock_guard lock(exchange_.submit_mutex);
     is_asleep_.store(true, std::memory_order_relaxed);  // relaxed: the lock orders it
   }
-  is_zygote_gone_ = !all_ended || work_is_outstanding() ? listen_for_a_tick() : listen(-1);
+  if (!all_ended || work_is_outstanding()) {
+    is_zygote_gone_ = listen_for_a_tick();
+  } else {
+    deadlines_.pause();
+    is_zygote_gone_ = listen(-1);
+  }
   is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
   ticks_without_work_ = 0;
 }
@@ -239,7 +244,7 @@ inline void Supervisor::tick() {
     const StateWord word = is_slot ? exchange_.slots[cell.handle()].load() : StateWord(0);
     if (word.is_final() && word.is_watched()) exchange_.hub.deliver(cell.handle());
     // A wild write may have put it there while the worker slept; awake, the worker sets it right.
-    if (!Repair::belongs_to(i, word) || layout_.presence.was_idle(static_cast<WorkerIndex>(i))) {
+    if (!is_in_hand_of(i, word) || layout_.presence.was_idle(static_cast<WorkerIndex>(i))) {
       layout_.row(i).wake.ring_all();
     }
   }
@@ -285,6 +290,9 @@ inline void Supervisor::want_lives() {
     return tasks_wait() || layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0;
   };
   if (births_.want(is_needed)) zygote_.ring();
+  for (std::size_t index = layout_.wanted(); index < layout_.workers(); ++index) {
+    if (!births_.has_life(index)) repair_.empty_mailbox(index);
+  }
 }
 
 inline void Supervisor::decide_death(std::size_t index, Life life) {

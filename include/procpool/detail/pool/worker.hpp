@@ -60,6 +60,7 @@ class Worker {
 
   void run(WorkerSelf& self, const Claim& claim);
   void give_up(StateWord word) const noexcept;
+  void leave() noexcept;
   void publish(const Claim& claim, const ResultHeader& result) noexcept;
 
   Exchange& exchange_;
@@ -79,9 +80,9 @@ inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_
     std::optional<Claim> work = find_work();
     if (!work) {
       // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
-      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 || is_unwanted()) return;
+      if (layout_.words().is_stopping.load(std::memory_order_acquire) != 0 || is_unwanted()) return leave();
       work = wait_for_work();
-      if (!work && retires_at_ && std::chrono::steady_clock::now() >= *retires_at_) return;
+      if (!work && retires_at_ && std::chrono::steady_clock::now() >= *retires_at_) return leave();
       if (!work) continue;
     }
     if (is_looking_) {
@@ -91,8 +92,14 @@ inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_
     }
     run(self, *work);
     if (retires) retires_at_ = std::chrono::steady_clock::now() + idle_before_retirement;
-    if (is_unwanted() || (should_leave && should_leave())) return;
+    if (is_unwanted() || (should_leave && should_leave())) return leave();
   }
+}
+
+/// Nobody shall rely on it as a looker while it does what it does at its end.
+inline void Worker::leave() noexcept {
+  layout_.presence.stop_looking(index_);
+  if (more_work_waits()) layout_.wake_one();
 }
 
 /// The mailbox, then the rings in their order; the lowest ring first at every 16th turn, so that nothing starves.
@@ -105,7 +112,7 @@ inline std::optional<Worker::Claim> Worker::find_work() noexcept {
     if (auto work = claim_from(layout_.rings()[i])) return work;
   }
   // A cell that was cancelled under the worker's hand may still stand in the row: it has nothing in hand.
-  // (1) release-store, pairs with (7) of supervisor.hpp, (5) of repair.hpp: what it has had in hand has ended.
+  // (1) release-store, pairs with (7) of supervisor.hpp, (5) of strays.hpp: what it has had in hand has ended.
   row_.current.store(0, std::memory_order_release);
   return std::nullopt;
 }
@@ -133,7 +140,7 @@ inline bool Worker::claim(Cell cell) noexcept {
   Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
-  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (5) of repair.hpp, (2) of
+  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (5) of strays.hpp, (2) of
   // pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the claim that follows
   // sees what the row names.
   row_.current.store(cell.bits, std::memory_order_release);
@@ -150,7 +157,7 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
   const bool claimed = claim(cell);
   // It takes out only what it has seen: if that was cancelled, the next task may be there already.
   std::uint64_t seen = cell.bits;
-  // (7) release-rmw, pairs with (5) of supervisor.hpp, (4) of repair.hpp: the row names what was taken out, which is
+  // (7) release-rmw, pairs with (5) of supervisor.hpp, (4) of strays.hpp: the row names what was taken out, which is
   // not Queued any more. relaxed: a failure tells nothing.
   row_.mailbox.compare_exchange_strong(seen, 0, std::memory_order_release, std::memory_order_relaxed);
   if (!claimed) return std::nullopt;
@@ -273,7 +280,7 @@ inline void Worker::publish(const Claim& claim, const ResultHeader& result) noex
   if (word.is_waited_for()) slot.wake_sleepers();
   // relaxed: this worker alone writes it, and it is a statistic
   row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  // (9) release-store, pairs with (7) of supervisor.hpp, (5) of repair.hpp: the task has ended.
+  // (9) release-store, pairs with (7) of supervisor.hpp, (5) of strays.hpp: the task has ended.
   row_.current.store(0, std::memory_order_release);
 }
 

@@ -171,8 +171,12 @@ inline void ResultHandle::kill() const {
   }
   // relaxed: published by the transition
   exchange_->slots.make_note(handle_).is_unwanted.store(true, std::memory_order_relaxed);
-  // A dead worker's task may be queued again meanwhile.
-  while (!word().is_final() && !cancel() && !exchange_->condemn(handle_, word())) {
+  for (;;) {  // A dead worker's task may be queued again meanwhile.
+    if (cancel()) return;
+    const StateWord now = word();
+    // Condemned before, or waiting for another worker: the supervisor will see that it is not wanted.
+    const bool is_seen = now.phase() == Phase::condemned || (now.phase() == Phase::claimed && now.owner() == no_worker);
+    if (now.is_final() || now.is_ruined() || is_seen || exchange_->condemn(handle_, now)) return;
   }
 }
 
