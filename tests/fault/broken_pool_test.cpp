@@ -132,13 +132,15 @@ TEST_CASE("the end of the process that makes the workers is seen though another 
       },
       nullptr, nullptr);
   REQUIRE(registered == 0);
+  const support::SharedGate gate;
   is_armed = true;
   ProcessPool<> pool{1};
+  const support::OpensAtEnd opens(gate);
   REQUIRE(child > 0);
-  auto open = pool.submit([] {
-    for (;;) ::pause();
-  });
-  ::kill(support::all_processes().at(support::pids_of(pool).front()).parent, SIGKILL);
+  const ::pid_t zygote = support::zygote_of(pool);
+  auto open = pool.submit([gate = gate.get()] { gate->pass(); });
+  REQUIRE(gate->is_reached_by(1));
+  ::kill(zygote, SIGKILL);
   CHECK_THROWS_AS(open.get(), BrokenPool);
   ::kill(child, SIGKILL);
   CHECK(::waitpid(child, nullptr, 0) == child);

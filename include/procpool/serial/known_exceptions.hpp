@@ -5,6 +5,7 @@
 /// The exception types that arrive from a worker as themselves.
 
 #include <any>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -182,7 +183,7 @@ inline DeathReport RebuildSource::death_report() const {
   report.exit_status = facts.death_exit_status;
   report.label = received_.death_label;
   if (facts.death_has_position != 0) report.position = static_cast<std::size_t>(facts.death_position);
-  if (facts.death_has_address != 0) report.fault_address = reinterpret_cast<const void*>(facts.death_address);
+  if (facts.death_has_address != 0) report.fault_address = std::bit_cast<const void*>(facts.death_address);
   report.stack = CrashStack(lines_of(received_.death_stack));
   report.ran_for = std::chrono::nanoseconds(facts.death_ran_for);
   report.cpu_time = std::chrono::nanoseconds(facts.death_cpu_time);

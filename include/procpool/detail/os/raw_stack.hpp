@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -63,7 +64,7 @@ namespace procpool::detail {
 /// "function at file:line" of code of this process; empty without libbacktrace or debug information.
 [[nodiscard, gnu::cold]] inline std::string source_line_of([[maybe_unused]] std::uintptr_t address) {
 #ifdef PROCPOOL_WITH_LIBBACKTRACE
-  const boost::stacktrace::frame frame(reinterpret_cast<const void*>(address));
+  const boost::stacktrace::frame frame(std::bit_cast<const void*>(address));
   if (const std::string name = frame.name(); !name.empty() && frame.source_line() != 0) {
     return message({name, " at ", frame.source_file(), ":", frame.source_line()});
   }
@@ -74,13 +75,13 @@ namespace procpool::detail {
 [[nodiscard, gnu::cold]] inline std::string describe_frame(std::uintptr_t address, const CodeSegment* segment) {
   if (segment == nullptr) return hexadecimal(address);
   const std::string_view module(segment->module, ::strnlen(segment->module, sizeof segment->module));
-  const std::string place = message({module.empty() ? ::program_invocation_short_name : "", printable(module), "+",
-                                     hexadecimal(address - segment->base)});
+  std::string place = message({module.empty() ? ::program_invocation_short_name : "", printable(module), "+",
+                               hexadecimal(address - segment->base)});
   const CodeSegment own = own_segment_at(address);
   if (std::memcmp(&own, segment, sizeof own) != 0) return place;
   if (std::string line = source_line_of(address); !line.empty()) return line;
   ::Dl_info found{};
-  if (::dladdr(reinterpret_cast<const void*>(address), &found) == 0 || found.dli_sname == nullptr) return place;
+  if (::dladdr(std::bit_cast<const void*>(address), &found) == 0 || found.dli_sname == nullptr) return place;
   return message({demangle(found.dli_sname), " (", place, ")"});
 }
 

@@ -15,6 +15,7 @@
 #include <unwind.h>
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -143,7 +144,7 @@ inline void CrashHandler::unwind(::mcontext_t& machine, bool jumped_astray) noex
   scene_.record->add_frame(static_cast<std::uintptr_t>(instruction));
   std::uintptr_t caller = 0;
   if (jumped_astray) {
-    caller = *reinterpret_cast<const std::uintptr_t*>(stack);
+    caller = *std::bit_cast<const std::uintptr_t*>(stack);
     scene_.record->add_frame(caller);
     instruction = static_cast<::greg_t>(caller - 1);
     stack += static_cast<::greg_t>(sizeof caller);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -104,7 +105,7 @@ inline ToldCrash CrashRecord::read(Life life) const noexcept {
   crash.signal = signal_.load(std::memory_order_relaxed);
   const bool has_address = has_address_.load(std::memory_order_relaxed) == 1;
   const std::uintptr_t address = address_.load(std::memory_order_relaxed);
-  if (has_address) crash.address = reinterpret_cast<const void*>(address);
+  if (has_address) crash.address = std::bit_cast<const void*>(address);
   RawStack& stack = crash.stack;
   // (6) acquire-load, pairs with (5): the frames up to it.
   stack.frame_count = std::min<std::size_t>(frame_count_.load(std::memory_order_acquire), RawStack::most_frames);
