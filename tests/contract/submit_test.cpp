@@ -19,6 +19,7 @@
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
 
 using procpool::Future;
@@ -277,8 +278,8 @@ TEST_CASE("two pools work side by side") {
   auto in_other = other.submit(::getpid);
   CHECK(in_one.get() != in_other.get());
   std::set<pid_t> pids;
-  for (const auto& worker : one.workers()) pids.insert(worker.pid);
-  for (const auto& worker : other.workers()) pids.insert(worker.pid);
+  for (const pid_t pid : support::pids_of(one)) pids.insert(pid);
+  for (const pid_t pid : support::pids_of(other)) pids.insert(pid);
   CHECK(pids.size() == 3);
 }
 
