@@ -25,12 +25,14 @@
 #include <variant>
 #include <vector>
 
+#include <procpool/detail/os/sanitizers.hpp>
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
 
 using procpool::from_snapshot;
+using procpool::Future;
 using procpool::partial;
 using procpool::ProcessPool;
 using procpool::UsageError;
@@ -381,4 +383,21 @@ TEST_CASE("a large argument and a large result arrive whole") {
   std::string large(std::size_t{8} << 20, '\0');
   for (std::size_t i = 0; i < large.size(); i += 4096) large[i] = static_cast<char>(i / 4096);
   CHECK(echoed(pool, large) == large);
+}
+
+TEST_CASE("a large result is in its worker's memory once, and once more where the future finds it") {
+  constexpr std::size_t much = std::size_t{64} << 20;
+  const auto make = [](std::size_t bytes) { return std::vector<char>(bytes, 'x'); };
+  ProcessPool pool{1};
+  const auto measured = pool.with({.measure = true});
+  const auto peak_of = [&](std::size_t bytes) {
+    Future<std::vector<char>> result = measured.submit(make, bytes);
+    const std::size_t peak = result.usage().peak_memory;
+    CHECK(result.get().size() == bytes);
+    return peak;
+  };
+  const std::size_t least = peak_of(1);
+  CHECK(peak_of(much) - least > 2 * much - much / 4);
+  // A sanitizer keeps for a while what was freed.
+  if (!procpool::detail::is_sanitized) CHECK(peak_of(much) - least < 2 * much + much / 4);
 }

@@ -144,6 +144,18 @@ TEST_CASE("idle workers above min_workers leave, and come back for work of eithe
   CHECK(pool.stats().worker_deaths == 0);
 }
 
+TEST_CASE("a task that waits brings one worker back, not all that have left") {
+  SharedGate gate;
+  ProcessPool pool{{.workers = 6, .min_workers = 1}};
+  const OpensAtEnd opens{gate};
+  pool.run_on_each_worker([] {});
+  REQUIRE(eventually([&] { return living(pool) == 1; }, 20s));
+  std::vector<Future<void>> futures;
+  for (int i = 0; i < 2; ++i) futures.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
+  CHECK(gate->is_reached_by(2));
+  CHECK(living(pool) < 6);
+}
+
 TEST_CASE("a worker that holds too much memory is replaced between two tasks, and nothing is lost") {
   ProcessPool pool{{.workers = 1, .max_memory_per_worker = std::size_t{64} << 20}};
   std::set<::pid_t> pids;

@@ -117,6 +117,20 @@ TEST_CASE("a call to each worker that ends early takes back what has not begun")
   CHECK(pool.stats().dropped_failures == 0);
 }
 
+TEST_CASE("a call to each worker from the progress callback of another one is refused, for it would wait for itself") {
+  ProcessPool pool{2};
+  int refusals = 0;
+  const auto again = [&](const procpool::Progress&) {
+    CHECK_THROWS_AS(pool.run_on_each_worker([] {}), procpool::UsageError);
+    CHECK_THROWS_AS(pool.resize(3), procpool::UsageError);
+    ++refusals;
+  };
+  pool.with({}).on_progress(again).run_on_each_worker([] {});
+  CHECK(refusals > 0);
+  pool.resize(3);
+  CHECK(pool.run_on_each_worker([] { return 1; }).size() == 3);
+}
+
 TEST_CASE("several threads may send to each worker at once") {
   const SharedCount calls;
   ProcessPool pool{2};

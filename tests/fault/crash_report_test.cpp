@@ -34,6 +34,7 @@ using namespace std::chrono_literals;
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::death_of;
 
 // These have names outside of this file, so that they are found: the program is linked with them exported.
 extern "C" {
@@ -77,17 +78,6 @@ _Unwind_Reason_Code _Unwind_Backtrace(_Unwind_Trace_Fn take, void* data) {
 }
 
 namespace {
-
-/// The death that the future throws.
-template <class T>
-WorkerDied death_of(Future<T> future) {
-  try {
-    static_cast<void>(future.get());
-  } catch (const WorkerDied& death) {
-    return death;
-  }
-  throw std::logic_error("the task did not die");
-}
 
 /// Where in the stack the first frame stands that names `function`; the number of frames if none does.
 std::size_t place_of(const std::string& function, const std::vector<std::string>& stack) {

@@ -20,6 +20,7 @@ using procpool::Future;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::all_ways;
+using support::death_of;
 using support::die;
 using support::is_in_worker;
 using support::Way;
@@ -27,17 +28,6 @@ using support::Way;
 namespace {
 
 int twice(int x) { return 2 * x; }
-
-/// The death that the future throws.
-template <class T>
-WorkerDied death_of(Future<T> future) {
-  try {
-    static_cast<void>(future.get());
-  } catch (const WorkerDied& death) {
-    return death;
-  }
-  throw std::logic_error("the task did not die");
-}
 
 /// Dies at one step of its way through a worker.
 struct Deadly {

@@ -104,6 +104,17 @@ struct Ending {
 
 [[nodiscard]] inline bool is_in_worker() noexcept { return procpool::detail::current_worker() != nullptr; }
 
+/// The death that the future throws.
+template <class T>
+[[nodiscard]] procpool::WorkerDied death_of(procpool::Future<T> future) {
+  try {
+    static_cast<void>(future.get());
+  } catch (const procpool::WorkerDied& death) {
+    return death;
+  }
+  throw std::logic_error("the task did not die");
+}
+
 /// The process that forks a pool's workers.
 template <class State>
 [[nodiscard]] ::pid_t zygote_of(const procpool::ProcessPool<State>& pool) {

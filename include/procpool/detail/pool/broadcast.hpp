@@ -45,7 +45,7 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   PoolCore& core = *sender.core;
   core.require_home();
   sender.check(f, ThisCall::run);
-  const std::lock_guard one_at_a_time(core.broadcast_mutex());
+  const ExclusiveTurn one_at_a_time = core.broadcast_turn();
   PostedTasks tasks;
   for (std::size_t worker = 0; worker < core.workers(); ++worker) {
     OutgoingTask task = ThisCall::send(

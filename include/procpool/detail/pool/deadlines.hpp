@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,7 +87,6 @@ class Deadlines {
   std::size_t kept_waiting_ = 0;
   // The supervisor's alone:
   std::size_t next_watched_ = 0;
-  std::vector<Handle> condemned_;
   Clock::time_point next_ = Clock::time_point::max();
   Clock::time_point planned_ = Clock::time_point::max();
 };
@@ -283,19 +283,20 @@ inline void Deadlines::forget_ended() {
 
 /// Only the zygote may send the signal, for it alone knows that the life is not over and its pid not another's.
 inline bool Deadlines::wish_deaths() {
-  for (const Handle handle : exchange_.condemned.take()) condemned_.push_back(handle);
   bool has_wish = false;
-  std::erase_if(condemned_, [&](Handle handle) {
-    const StateWord word = exchange_.slots[handle].load();
-    if (word.phase() != Phase::condemned || word.owner() >= layout_.workers()) return true;
-    LifeRegister& lives = layout_.lives(word.owner());
+  for (WorkerIndex worker = 0; worker < layout_.workers(); ++worker) {
+    const std::optional<Handle> handle = exchange_.condemned.take(worker);
+    if (!handle) continue;
+    const StateWord word = exchange_.slots[*handle].load();
+    if (word.phase() != Phase::condemned || word.owner() != worker) continue;
+    exchange_.condemned.put_back(worker, *handle);
+    LifeRegister& lives = layout_.lives(worker);
     // (2) acquire-load, pairs with (5) of zygote.hpp: this life has the task in hand, for this thread wishes the next
     // one only when it has buried it.
     const Life life = lives.born.load(std::memory_order_acquire);
-    has_wish = true;
     lives.condemned.store(life, std::memory_order_relaxed);  // relaxed: the bell orders it, and is repeated
-    return false;
-  });
+    has_wish = true;
+  }
   return has_wish;
 }
 

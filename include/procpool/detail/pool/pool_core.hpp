@@ -17,6 +17,7 @@
 #include <string>
 
 #include <procpool/detail/os/loaded_modules.hpp>
+#include <procpool/detail/pool/exclusive_turn.hpp>
 #include <procpool/detail/pool/supervisor.hpp>
 #include <procpool/detail/task/result_handle.hpp>
 
@@ -72,24 +73,29 @@ class PoolCore {
   void terminate();
   bool wait_idle(const Deadline& deadline);
 
-  [[nodiscard]] bool is_closed() const;
+  [[nodiscard]] bool is_closed() const {
+    const std::lock_guard lock(exchange_->submit_mutex);
+    return refusal_ != nullptr;
+  }
   [[nodiscard]] std::uint64_t submitted() const {
     const std::lock_guard lock(exchange_->submit_mutex);
     return submitted_;
   }
   [[nodiscard]] Supervisor& supervisor() noexcept { return supervisor_; }
-  [[nodiscard]] std::mutex& broadcast_mutex() noexcept { return broadcast_mutex_; }
+  /// Held by a call that sends a task to each worker, or changes their number.
+  [[nodiscard]] ExclusiveTurn broadcast_turn() { return ExclusiveTurn(broadcast_); }
 
  private:
   struct Release {
     void operator()(Exchange* exchange) const noexcept { exchange->release(); }
   };
 
-  void require_open() const;
+  void require_open() const {
+    if (refusal_) std::rethrow_exception(refusal_);
+  }
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
   void make_slot(std::unique_lock<std::mutex>& lock);
-  void fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept;
-  void supervise(Handle handle, std::uint64_t ticket);
+  void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note);
   void stop() noexcept;
 
   std::unique_ptr<Exchange, Release> exchange_;
@@ -101,7 +107,7 @@ class PoolCore {
   std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
   std::uint64_t submitted_ = 0;  // under the submit lock
   std::uint64_t next_post_ = 0;  // ticket of the next mailbox task, but for posted_bit
-  std::mutex broadcast_mutex_;
+  Exclusive broadcast_;
   std::mutex stop_mutex_;
   bool is_joined_ = false;  // under the stop mutex
   int exceptions_ = std::uncaught_exceptions();
@@ -135,10 +141,6 @@ inline void PoolCore::require_home() const {
   }
   throw UsageError("a pool made in process " + std::to_string(exchange_->home.pid()) + " was used in process " +
                    std::to_string(::getpid()) + ", which was forked from it; make a pool of its own there");
-}
-
-inline void PoolCore::require_open() const {
-  if (refusal_) std::rethrow_exception(refusal_);
 }
 
 inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t bytes) {
@@ -175,9 +177,7 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   }
   const Handle handle = *slot;
   const std::uint64_t ticket = ring.ring.next_position();
-  const bool is_supervised = note && note->tries;
-  fill_slot(handle, record, std::move(note));
-  if (is_supervised) supervise(handle, ticket);
+  fill_slot(handle, ticket, record, std::move(note));
   exchange_->slots[handle].store(StateWord::queued(ticket));
   ring.ring.publish(handle);
   ++submitted_;
@@ -200,15 +200,21 @@ inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
                               " futures are held; take some, or raise PoolOptions::shared_memory");
 }
 
-inline void PoolCore::fill_slot(Handle handle, const TaskRecord& record, std::unique_ptr<TaskNote> note) noexcept {
+/// If there is no memory for what the supervisor is to know, the slot is given back.
+inline void PoolCore::fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record,
+                                std::unique_ptr<TaskNote> note) {
   exchange_->retain();
   exchange_->slots[handle].task = record;
-  if (note) exchange_->slots.set_note(handle, std::move(note));
-}
-
-inline void PoolCore::supervise(Handle handle, std::uint64_t ticket) {
-  const TaskNote* note = exchange_->slots.note(handle);
-  if (note != nullptr && note->tries) supervisor_.supervise(handle, ticket, note->tries->terms());
+  if (!note) return;
+  const SupervisedTerms* terms = note->tries ? &note->tries->terms() : nullptr;
+  exchange_->slots.set_note(handle, std::move(note));
+  if (terms == nullptr) return;
+  try {
+    supervisor_.supervise(handle, ticket, *terms);
+  } catch (...) {
+    exchange_->free_slot(handle, ResultHeader{});
+    throw;
+  }
 }
 
 /// Under the lock: walks the head over dead cells; if the ring is full of waiting tasks, sleeps without the lock until
@@ -236,8 +242,7 @@ inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record,
   for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) make_slot(lock);
   const Handle handle = *slot;
   const std::uint64_t ticket = next_post_++ | posted_bit;
-  fill_slot(handle, record, std::move(note));
-  supervise(handle, ticket);
+  fill_slot(handle, ticket, record, std::move(note));
   exchange_->slots[handle].store(StateWord::queued(ticket).with_posted());
   // (6) release-store, pairs with (5) of worker.hpp: the slot is filled.
   layout_.row(worker).mailbox.store(Cell(ticket, handle).bits, std::memory_order_release);
@@ -255,7 +260,7 @@ inline void PoolCore::resize(std::size_t workers) {
         message({"resize() to ", workers, " workers; a pool of the size that this one was made with has room for ",
                  layout_.most_workers()}));
   }
-  const std::lock_guard no_task_for_one_worker_alone(broadcast_mutex_);
+  const ExclusiveTurn no_task_for_one_worker_alone = broadcast_turn();
   {
     const std::lock_guard lock(exchange_->submit_mutex);
     require_open();
@@ -272,11 +277,6 @@ inline void PoolCore::close() {
   if (!refusal_) {
     refusal_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
   }
-}
-
-inline bool PoolCore::is_closed() const {
-  const std::lock_guard lock(exchange_->submit_mutex);
-  return refusal_ != nullptr;
 }
 
 inline void PoolCore::cancel_pending() {

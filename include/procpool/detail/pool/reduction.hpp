@@ -48,7 +48,7 @@ class ChunkReduction {
             if (reduced) item = T(std::invoke(reduce, std::move(*reduced), std::move(item)));
             reduced.emplace(std::move(item));
           });
-          if (reduced && context.result.kind == ResultKind::none) write_result(context, std::move(*reduced));
+          if (reduced && context.result.kind == ResultKind::none) write_result(context, *reduced);
         },
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }

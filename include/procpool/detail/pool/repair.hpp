@@ -230,9 +230,15 @@ inline void Repair::give_up(Handle handle, StateWord word, const char* why) {
 }
 
 inline void Repair::empty_mailbox(std::size_t index) {
+  std::atomic<std::uint64_t>& mailbox = layout_.row(index).mailbox;
   const std::lock_guard lock(mutex_);
-  // relaxed: nobody else looks into the mailbox of a worker that is not there
-  const Cell cell(layout_.row(index).mailbox.exchange(0, std::memory_order_relaxed));
+  Cell cell(0);
+  {
+    const std::lock_guard nobody_posts(exchange_.submit_mutex);
+    if (index < layout_.wanted()) return;  // It will have a life, and a task for it may have come.
+    // relaxed: nobody else looks into the mailbox of a worker that is not there
+    cell = Cell(mailbox.exchange(0, std::memory_order_relaxed));
+  }
   if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) return;
   const StateWord word = exchange_.slots[cell.handle()].load();
   if (word.phase() == Phase::queued && word.ticket() == cell.ticket())

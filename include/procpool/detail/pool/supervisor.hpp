@@ -94,7 +94,7 @@ class Supervisor {
   void sleep_or_tick();
   [[nodiscard]] bool listen_for_a_tick();
   [[nodiscard]] bool listen(int timeout);
-  [[nodiscard]] bool tasks_wait();
+  [[nodiscard]] std::size_t tasks_waiting();
   [[nodiscard]] bool work_is_outstanding();
   void tick();
   void insist_on_end();
@@ -127,7 +127,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
-      births_(layout, least), unready_lives_(layout.workers()) {
+      births_(layout, least) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   want_lives();
   exchange_.condemned.set_bell(bell_.get());
@@ -201,15 +201,18 @@ inline bool Supervisor::listen(int timeout) {
   }
 }
 
-/// In a ring. The walk of each mends a head that a wild write has ruined.
-inline bool Supervisor::tasks_wait() {
-  bool any = false;
-  for (RingAndSpace& each : layout_.rings()) any |= walk_to_live_head(each.ring, exchange_.slots);
-  return any;
+/// In a ring; an upper bound, and zero only if there is none. The walk of each mends a head that a wild write has
+/// ruined.
+inline std::size_t Supervisor::tasks_waiting() {
+  std::size_t sum = 0;
+  for (RingAndSpace& each : layout_.rings()) {
+    if (walk_to_live_head(each.ring, exchange_.slots)) sum += std::max<std::size_t>(1, each.ring.was_size());
+  }
+  return sum;
 }
 
 inline bool Supervisor::work_is_outstanding() {
-  if (repair_.had_waiting() || tasks_wait()) return true;
+  if (repair_.had_waiting() || tasks_waiting() != 0) return true;
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // (5) acquire-load, pairs with (7) of worker.hpp: the row, looked at next, names what was taken out of the mailbox.
     if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
@@ -232,7 +235,7 @@ inline bool Supervisor::was_idle() {
 inline void Supervisor::tick() {
   exchange_.sweep(1024);
   std::uint64_t heads = 0;
-  bool tasks_wait = this->tasks_wait();
+  bool tasks_wait = tasks_waiting() != 0;
   for (std::size_t i = 0; i < ring_count; ++i) heads += layout_.rings()[i].ring.head();
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // relaxed: a hint; what it misses the next tick sees
@@ -284,14 +287,18 @@ inline void Supervisor::look_at_rows() {
 inline void Supervisor::want_lives() {
   // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
   const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_acquire) != 0;
+  std::size_t waiting = tasks_waiting();
   const auto is_needed = [&](std::size_t index, bool is_reserve) {
     if (!is_reserve) return !is_stopping || work_is_outstanding();
     // relaxed: what it misses the next tick sees
-    return tasks_wait() || layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0;
+    if (layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0) return true;
+    return waiting != 0 && waiting-- != 0;  // one for each
   };
   if (births_.want(is_needed)) zygote_.ring();
   for (std::size_t index = layout_.wanted(); index < layout_.workers(); ++index) {
-    if (!births_.has_life(index)) repair_.empty_mailbox(index);
+    // relaxed: what it misses the next tick sees
+    const bool has_task = layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0;
+    if (has_task && !births_.has_life(index)) repair_.empty_mailbox(index);
   }
 }
 
@@ -315,7 +322,7 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   births_.bury(index, life, is_recycled);
   if (was_ready) {
     unready_lives_.forget();
-  } else if (const std::exception_ptr reason = unready_lives_.judge(row, life, pid, status)) {
+  } else if (const std::exception_ptr reason = unready_lives_.judge(layout_.wanted(), row, life, pid, status)) {
     break_pool(reason);
   }
 }

@@ -17,7 +17,7 @@
 ///
 /// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
 /// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
-/// condemn  ResultHandle::kill, Deadlines::condemn; the worker touches the slot no more and waits to be killed
+/// condemn  Exchange::condemn; the worker touches the slot no more and waits to be killed
 /// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all; Lost from Queued
 ///          too: Deadlines::end_waiting
 ///

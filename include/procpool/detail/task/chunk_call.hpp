@@ -127,9 +127,9 @@ class ChunkRun {
 
   /// Stores the encoded result of item `i`.
   template <class R>
-  void store_block(std::size_t i, R&& value) {
+  void store_block(std::size_t i, const R& value) {
     const ScratchEncoding encoding;
-    encoding->add_owned(std::forward<R>(value));
+    encoding->add(value);
     ItemBlock block;
     std::byte* bytes = allocate(encoding->size());
     if (bytes == nullptr) return;

@@ -91,7 +91,7 @@ class Exchange final : public Retained {
     do {
       if (word.phase() != Phase::claimed && word.phase() != Phase::running) return false;
     } while (!slots[handle].transition(word, word.with_phase(Phase::condemned)));
-    condemned.add(handle);
+    condemned.add(word.owner(), handle);
     return true;
   }
 
@@ -204,7 +204,7 @@ inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds s
       slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
       data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
-      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub) {
+      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub), condemned(sizes.most_workers) {
   for (std::size_t i = 0; i < sizes.most_workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }
 

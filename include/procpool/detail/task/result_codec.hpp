@@ -29,13 +29,12 @@ inline constexpr bool travels_in_slot = is_flat_value<T> && sizeof(T) <= sizeof(
 
 /// The worker: makes `value` the result of the task. Runs code of the user's, under no lock.
 template <class T>
-void write_result(TaskContext& context, T&& value) {
-  using Value = std::remove_cvref_t<T>;
-  if constexpr (travels_in_slot<Value>) {
+void write_result(TaskContext& context, const T& value) {
+  if constexpr (travels_in_slot<T>) {
     context.return_inline(value);
   } else {
     ScratchEncoding encoding;  // A result of some bytes takes nothing from the heap.
-    encoding->add_owned(std::forward<T>(value));
+    encoding->add(value);      // Of large data no copy is made but the one that write_to() makes.
     if (std::byte* block = context.allocate_result(encoding->size(), ResultKind::value)) encoding->write_to(block);
   }
 }
