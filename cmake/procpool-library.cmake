@@ -20,7 +20,6 @@ target_sources(
   INTERFACE FILE_SET HEADERS
             BASE_DIRS "${PROJECT_SOURCE_DIR}/include"
             FILES ${procpool_headers})
-set_target_properties(procpool PROPERTIES VERIFY_INTERFACE_HEADER_SETS ${PROJECT_IS_TOP_LEVEL})
 
 install(TARGETS procpool EXPORT procpool-targets FILE_SET HEADERS)
 

@@ -8,7 +8,7 @@ endif()
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 
-# Directory-wide, so that the compilation of each header by itself has them too.
+# Directory-wide: the test that compiles each header by itself takes them from here.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion)
 # GCC 12 takes the unused bytes of an empty std::optional for a value, once it has inlined everything.
 add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
