@@ -11,9 +11,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <system_error>
 
@@ -54,7 +57,14 @@ class SharedMapping {
     }
   };
 
+  static constexpr std::size_t page = 4096;
+
+  [[nodiscard]] bool has_descriptor() const noexcept;
+  [[nodiscard]] static bool populate(std::byte* from, std::size_t bytes) noexcept;
+
   UniqueFd memfd_;
+  ::ino_t inode_ = 0;  // of the memfd; their numbers are unique among all memfds
+  ::dev_t device_ = 0;
   boost::interprocess::mapped_region region_;
 };
 
@@ -66,6 +76,10 @@ inline SharedMapping::SharedMapping(std::size_t bytes) : memfd_(::memfd_create("
     throw SharedMemoryExhausted("the system refuses to reserve " + std::to_string(bytes) +
                                 " bytes of shared memory; set PoolOptions::shared_memory to less");
   }
+  struct stat file {};
+  ::fstat(memfd_.get(), &file);
+  inode_ = file.st_ino;
+  device_ = file.st_dev;
   try {
     region_ = boost::interprocess::mapped_region(Memfd{memfd_.get()}, boost::interprocess::read_write, 0, bytes);
   } catch (const boost::interprocess::interprocess_exception& refusal) {
@@ -76,17 +90,40 @@ inline SharedMapping::SharedMapping(std::size_t bytes) : memfd_(::memfd_create("
 }
 
 inline bool SharedMapping::commit(const std::byte* from, std::size_t bytes) const noexcept {
-  constexpr std::size_t step = std::size_t{64} << 20;  // A signal makes the kernel undo a whole call.
   const auto start = static_cast<std::size_t>(from - begin());
+  if (!has_descriptor()) return populate(begin() + start, bytes);
+  // A signal makes many kernels undo a whole call: where signals keep coming, each try is for less.
+  std::size_t step = std::size_t{64} << 20;
   for (std::size_t done = 0; done < bytes;) {
-    const std::size_t now = bytes - done < step ? bytes - done : step;
+    const std::size_t now = std::min(bytes - done, step);
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(start + done), static_cast<off_t>(now)) == 0) {
       done += now;
-    } else if (errno != EINTR) {
+    } else if (errno == EINTR) {
+      step = std::max(page, step / 2);
+    } else {
       return false;
     }
   }
   return true;
+}
+
+/// False if a task has closed it, and perhaps has a file of its own under the same number.
+inline bool SharedMapping::has_descriptor() const noexcept {
+  struct stat file {};
+  return ::fstat(memfd_.get(), &file) == 0 && file.st_ino == inode_ && file.st_dev == device_;
+}
+
+/// Commits by a touch of every page, for which Linux 5.14 or later needs no descriptor.
+inline bool SharedMapping::populate([[maybe_unused]] std::byte* from, [[maybe_unused]] std::size_t bytes) noexcept {
+#ifdef MADV_POPULATE_WRITE
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(from) % page;
+  while (::madvise(from - before, before + bytes, MADV_POPULATE_WRITE) != 0) {
+    if (errno != EINTR) return false;  // What was touched stays, so each try gets further.
+  }
+  return true;
+#else
+  return false;
+#endif
 }
 
 }  // namespace procpool::detail
