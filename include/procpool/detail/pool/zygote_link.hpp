@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <exception>
@@ -30,6 +32,15 @@ class ZygoteLink {
   /// Forks the zygote, twice, so that this process has no child of the library's, and waits until `preload` has run.
   /// Throws what `preload` threw, BrokenPool if it ended the process, UsageError if it left threads behind.
   ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program);
+  ZygoteLink(const ZygoteLink&) = delete;
+  ZygoteLink& operator=(const ZygoteLink&) = delete;
+
+  /// The zygote leaves. Where this process adopts orphans, as the first of a container does, it is its child, and would
+  /// stay there dead.
+  ~ZygoteLink() {
+    socket_.reset();
+    reap_if_adopted();
+  }
 
   /// Asks it to look at the rows and the words.
   void ring() const noexcept {
@@ -56,7 +67,12 @@ class ZygoteLink {
                                      UniqueFd socket, UniqueFd user_process) noexcept;
   static void preload(const WorkerProgram& program, int socket);
   static void die_with_peer(int socket, bool dies) noexcept;
-  [[nodiscard]] static ::pid_t await_preload(int socket);
+  [[nodiscard]] static std::vector<std::byte> receive(int socket);
+  [[nodiscard]] static ::pid_t await_pid(int socket);
+  void await_preload() const;
+  void reap_if_adopted() const noexcept;
+
+  static constexpr char ready = 'r';
 
   RegisteredFd socket_;
   UniqueFd process_;
@@ -78,7 +94,13 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
     : socket_((fork_twice(exchange, layout, program, sockets), std::move(sockets.ours))) {
   sockets.theirs.reset();
   // Another thread may have forked while the other end of the socket was open here: that child keeps it open.
-  process_ = open_pidfd(await_preload(socket_.get()));
+  process_ = open_pidfd(await_pid(socket_.get()));
+  try {
+    await_preload();
+  } catch (...) {
+    reap_if_adopted();  // It has said why, and leaves.
+    throw;
+  }
 }
 
 inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
@@ -122,8 +144,10 @@ inline void ZygoteLink::die_with_peer(int socket, bool dies) noexcept {
   if (::recv(socket, &nothing, 1, MSG_PEEK | MSG_DONTWAIT) == 0) ::_exit(0);  // It was closed before.
 }
 
-/// Reports its pid, for it is ready, or an encoded exception, and then ends.
+/// Reports its pid; then that it is ready, or an encoded exception, and then ends.
 inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
+  const ::pid_t self = ::getpid();
+  ::send(socket, &self, sizeof self, MSG_NOSIGNAL);
   std::exception_ptr failure;
   try {
     if (program.preload) {
@@ -141,7 +165,6 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
     die_with_peer(socket, false);
   }
   if (!failure) {
-    const ::pid_t ready = ::getpid();
     ::send(socket, &ready, sizeof ready, MSG_NOSIGNAL);
     return;
   }
@@ -151,21 +174,37 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
   ::_exit(initializer_failed_status);
 }
 
-/// The zygote's pid.
-inline ::pid_t ZygoteLink::await_preload(int socket) {
+/// What the zygote tells before it serves. Throws if it has ended.
+inline std::vector<std::byte> ZygoteLink::receive(int socket) {
   std::vector<std::byte> report(std::size_t{64} << 10);
   ssize_t size = 0;
   do {
     size = ::recv(socket, report.data(), report.size(), 0);
   } while (size < 0 && errno == EINTR);
-  ::pid_t ready = 0;
-  if (size == sizeof ready) {
-    std::memcpy(&ready, report.data(), sizeof ready);
-    return ready;
-  }
   if (size <= 0) throw BrokenPool("PoolOptions::preload ended the process that forks the workers; nothing was started");
   report.resize(static_cast<std::size_t>(size));
-  std::rethrow_exception(decode_exception(report, 0, "preload"));
+  return report;
+}
+
+inline ::pid_t ZygoteLink::await_pid(int socket) {
+  ::pid_t pid = 0;
+  const std::vector<std::byte> report = receive(socket);
+  std::memcpy(&pid, report.data(), std::min(report.size(), sizeof pid));
+  return pid;
+}
+
+inline void ZygoteLink::await_preload() const {
+  const std::vector<std::byte> report = receive(socket_.get());
+  if (report.size() != sizeof ready) std::rethrow_exception(decode_exception(report, 0, "preload"));
+}
+
+/// Waits for its end if it is a child, and surely for no other child of the user's.
+inline void ZygoteLink::reap_if_adopted() const noexcept {
+  constexpr auto pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
+  siginfo_t end{};
+  while (process_.is_open() && ::waitid(pidfd, static_cast<::id_t>(process_.get()), &end, WEXITED) != 0 &&
+         errno == EINTR) {
+  }
 }
 
 }  // namespace procpool::detail
