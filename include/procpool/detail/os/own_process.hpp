@@ -4,7 +4,9 @@
 /// @file
 /// The threads of this process, and its children: its own and those that it adopted.
 
+#include <signal.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -17,11 +19,19 @@
 
 namespace procpool::detail {
 
-/// As /proc/self/task/<tid>/children lists them (proc(5)); empty where /proc does not tell.
+/// Where the kernel lists the children of this process, if it has one thread (proc(5)).
+[[nodiscard]] inline std::string list_of_children() {
+  return "/proc/self/task/" + std::to_string(::getpid()) + "/children";
+}
+
+/// False where /proc is missing, or shows another system of processes than this one's.
+[[nodiscard]] inline bool children_are_listed() { return ::access(list_of_children().c_str(), R_OK) == 0; }
+
+/// As the kernel lists them; empty where it does not.
 [[nodiscard]] inline std::vector<pid_t> children_of_this_process() {
   std::vector<pid_t> children;
   pid_t pid = 0;
-  for (const char c : read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children")) {
+  for (const char c : read_file(list_of_children())) {
     if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
       pid = pid * 10 + (c - '0');
     } else if (pid != 0) {
@@ -30,6 +40,20 @@ namespace procpool::detail {
     }
   }
   return children;
+}
+
+/// A child of this process, where no list is to be had; 0: it has none. It asks of one number after the other whether
+/// it is a child, from this process's own upwards, as they are given out: a microsecond for each.
+[[nodiscard]] inline pid_t search_child() noexcept {
+  constexpr pid_t largest_pid = 1 << 22;  // PID_MAX_LIMIT
+  const auto has_child = [](idtype_t kind, pid_t pid) {
+    siginfo_t unused{};
+    return ::waitid(kind, static_cast<id_t>(pid), &unused, WEXITED | WNOHANG | WNOWAIT) == 0;
+  };
+  if (!has_child(P_ALL, 0)) return 0;
+  pid_t pid = ::getpid();
+  while (!has_child(P_PID, pid)) pid = pid % largest_pid + 1;
+  return pid;
 }
 
 /// The threads of this process; 1 where /proc does not tell.

@@ -206,6 +206,9 @@ inline void Zygote::leave() {
   }
   for (;;) {
     kill_adopted();
+    if (!has_workers() && !children_are_listed()) {
+      if (const ::pid_t adopted = search_child(); adopted != 0) ::kill(adopted, SIGKILL);
+    }
     int status = 0;
     rusage usage{};
     const ::pid_t pid = ::wait4(-1, &status, 0, &usage);
