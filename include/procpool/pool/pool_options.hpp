@@ -12,7 +12,6 @@
 #include <string>
 #include <utility>
 
-#include <procpool/detail/memory/default_reservation.hpp>
 #include <procpool/detail/pool/pool_core.hpp>
 #include <procpool/process/wait_policy.hpp>
 #include <procpool/process/worker_limits.hpp>
@@ -65,7 +64,7 @@ inline void require_range(const char* option, int value, int least, int most) {
   CoreOptions core{};
   core.workers = static_cast<std::size_t>(options.workers > 0 ? options.workers : std::min(usable_cpus(), max_workers));
   core.queue_capacity = static_cast<std::size_t>(options.queue_capacity);
-  core.shared_memory = options.shared_memory > 0 ? options.shared_memory : default_reservation();
+  core.shared_memory = options.shared_memory;
   core.spin = spin_budget(options.wait);
   return core;
 }

@@ -26,7 +26,7 @@ namespace procpool::detail {
 struct CoreOptions {
   std::size_t workers;
   std::size_t queue_capacity;
-  std::size_t shared_memory;
+  std::size_t shared_memory;  // 0: chosen from the machine
   std::chrono::nanoseconds spin;
 };
 
@@ -149,10 +149,9 @@ inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t byt
     exchange_->sweep(SIZE_MAX);
     if (SharedBlock block(allocator, bytes); block) return block;
     if (bytes > allocator.region().size() || exchange_->abandoned() == 0) {
-      throw SharedMemoryExhausted("the arguments of a task need " + std::to_string(bytes) +
-                                  " bytes; the memory for arguments holds " +
-                                  std::to_string(allocator.region().size()) +
-                                  " and is shared with tasks that are not yet taken: raise PoolOptions::shared_memory");
+      throw SharedMemoryExhausted(message(
+          {"the arguments of a task need ", bytes, " bytes; the memory for arguments holds ", allocator.region().size(),
+           " and is shared with tasks that are not yet taken: raise PoolOptions::shared_memory if the system has it"}));
     }
     const EventCount::Key key = exchange_->signal().ended.key();
     exchange_->signal().ended.wait(key, std::chrono::milliseconds(1));  // Tasks that nobody waits for give theirs back.
@@ -196,8 +195,8 @@ inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
   ::sched_yield();
   lock.lock();
   if (more_may_come) return;
-  throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.capacity()) +
-                              " futures are held; take some, or raise PoolOptions::shared_memory");
+  throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.was_used()) +
+                              " futures are held; take some, or raise PoolOptions::shared_memory if the system has it");
 }
 
 /// If there is no memory for what the supervisor is to know, the slot is given back.

@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <string>
 
+#include <procpool/detail/memory/default_reservation.hpp>
 #include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot.hpp>
 #include <procpool/detail/ring/ring.hpp>
 #include <procpool/error/error.hpp>
+#include <procpool/error/pool_errors.hpp>
 
 namespace procpool::detail {
 
@@ -27,7 +29,8 @@ struct MemoryPlan {
   std::size_t data;       // blocks of the parent that workers write to
   std::size_t outbox;     // blocks of the workers
 
-  /// Divides `total` bytes. Throws UsageError if they do not suffice for a pool of so many workers.
+  /// Divides `total` bytes, 0: as many as default_reservation() says. If they do not suffice for a pool of so many
+  /// workers it throws UsageError, or SharedMemoryExhausted if nobody has asked for so few.
   static MemoryPlan divide(std::size_t total, std::size_t workers, std::size_t fixed, std::size_t rings);
 
   [[nodiscard]] std::size_t total() const noexcept { return fixed + rings + slots + arguments + data + outbox; }
@@ -45,6 +48,15 @@ inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t workers, std
   plan.fixed = align_up(fixed);
   plan.rings = align_up(rings);
   const std::size_t needed = plan.fixed + plan.rings + least;
+  if (total == 0) {
+    total = default_reservation();
+    if (total < needed) {
+      throw SharedMemoryExhausted("this pool needs at least " + std::to_string(needed) +
+                                  " bytes of shared memory; the limits of this process, a quarter of RLIMIT_AS or all "
+                                  "of RLIMIT_FSIZE, leave it " +
+                                  std::to_string(total) + ": raise them");
+    }
+  }
   if (total < needed) {
     throw UsageError("PoolOptions::shared_memory is " + std::to_string(total) + " bytes; this pool needs at least " +
                      std::to_string(needed));

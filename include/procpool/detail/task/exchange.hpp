@@ -35,7 +35,7 @@
 namespace procpool::detail {
 
 struct ExchangeSizes {
-  std::size_t total;             // bytes
+  std::size_t total;             // bytes; 0: chosen from the machine
   std::size_t workers = 1;       // at first
   std::size_t most_workers = 1;  // that there may be
   std::size_t own = 0;           // committed bytes for the pool itself: see pool_part()

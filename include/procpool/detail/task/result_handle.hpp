@@ -211,7 +211,8 @@ inline RawResult ResultHandle::read() const {
       raw.failure = std::make_exception_ptr(SharedMemoryExhausted(
           "the result of a task needs " + std::to_string(raw.header.size) + " bytes; the memory for results holds " +
           std::to_string(exchange_->outbox.capacity()) +
-          " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory"));
+          " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory if the system "
+          "has it"));
     }
   }
   return raw;
