@@ -36,7 +36,21 @@ inline void flush_standard_streams() noexcept {
   if (::__fpending(stderr) > 0) ::fflush(stderr);
 }
 
-/// Forgets, in a child, text that another thread of the parent had written after the flush.
+/// The same before a fork, which must not wait for a thread that holds a stream's lock: it may be stuck in a write, or
+/// wait for this one. What it leaves is written out by this process later; the child is to forget it.
+inline void flush_standard_streams_before_fork() noexcept {
+  for (FILE* const stream : {stdout, stderr}) {
+    if (::ftrylockfile(stream) != 0) continue;
+    ::fflush_unlocked(stream);
+    ::funlockfile(stream);
+  }
+  try {
+    if (cout_has_its_own_buffer()) std::cout.flush();
+  } catch (...) {  // as above
+  }
+}
+
+/// Forgets, in a child, text that is left after the flush: the parent has it too.
 inline void purge_standard_streams() noexcept {
   ::__fpurge(stdout);
   ::__fpurge(stderr);

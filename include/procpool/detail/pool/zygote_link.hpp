@@ -106,7 +106,7 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
 inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program,
                                    SocketPair& sockets) {
   UniqueFd user_process = open_pidfd(::getpid());  // before the fork: later the pid might be another's
-  flush_standard_streams();
+  flush_standard_streams_before_fork();
   const SignalBlock no_handler_of_the_users_in_the_child;
   DescriptorRegistry::Lock registry = DescriptorRegistry::instance().lock();
   const ::pid_t child = ::fork();
