@@ -222,7 +222,7 @@ inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpac
   static_cast<void>(walk_to_live_head(ring.ring, exchange_->slots));
   if (!ring.ring.was_full()) return true;
   if (!waits) return false;
-  const std::uint64_t wanted = ring.ring.head() + std::max<std::size_t>(1, ring.ring.capacity() / 8);
+  const std::uint64_t wanted = ring.ring.head_with_free(std::max<std::size_t>(1, ring.ring.capacity() / 8));
   // (1) seq_cst-store, pairs with (11) of worker.hpp, (12) of worker.hpp: the store of the lemma; its load is that of
   // the head below.
   ring.wanted.store(wanted, std::memory_order_seq_cst);

@@ -73,6 +73,12 @@ class Ring {
     return next_position() - head() >= capacity_;  // A ruined head makes it full, until the walk has mended it.
   }
 
+  /// Where the head must come to for `count` free cells: it does once the tasks are claimed that are published by now,
+  /// for it is not beyond the tail.
+  [[nodiscard]] std::uint64_t head_with_free(std::size_t count) const noexcept {
+    return next_position() - capacity_ + count;
+  }
+
   /// Shows the task in slot `handle`, whose state is Queued with ticket next_position(), to the workers. Only when not
   /// full.
   void publish(Handle handle) noexcept {
