@@ -287,12 +287,13 @@ inline void Supervisor::look_at_rows() {
 inline void Supervisor::want_lives() {
   // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
   const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_acquire) != 0;
-  std::size_t waiting = tasks_waiting();
+  // One for each task that waits: what another worker has in hand is no work for one more.
+  std::size_t waiting = tasks_waiting() + (repair_.had_waiting() ? 1 : 0);
   const auto is_needed = [&](std::size_t index, bool is_reserve) {
-    if (!is_reserve) return !is_stopping || work_is_outstanding();
+    if (!is_reserve && !is_stopping) return true;
     // relaxed: what it misses the next tick sees
     if (layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0) return true;
-    return waiting != 0 && waiting-- != 0;  // one for each
+    return waiting != 0 && waiting-- != 0;
   };
   if (births_.want(is_needed)) zygote_.ring();
   for (std::size_t index = layout_.wanted(); index < layout_.workers(); ++index) {
