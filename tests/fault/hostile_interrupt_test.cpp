@@ -43,8 +43,10 @@ class Terminal {
     screen_ = UniqueFd(::open(::ptsname(keyboard_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
   }
 
-  /// In a user's process: it is from then on the leader of what runs in the foreground here.
+  /// In a user's process: it is from then on the leader of what runs in the foreground here, and ignores no signal of
+  /// the terminal's, as what a shell has started in the background does.
   void run_here() const {
+    for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM}) ::signal(signal, SIG_DFL);
     ::setsid();
     const UniqueFd terminal(::open(::ptsname(keyboard_.get()), O_RDWR | O_CLOEXEC));
     for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(terminal.get(), stream);
