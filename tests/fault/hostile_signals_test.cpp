@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -42,7 +37,11 @@ struct Counts {
 
 /// All that a pool does while every system call may be interrupted. 0: as it should be.
 int use_a_pool(Counts* counts) {
-  ProcessPool pool{2, [counts] { support::interrupt_for_ever(&counts->in_workers); }};
+  const auto wait_for_signals = [counts] {  // while the user's process waits for this one
+    for (const int before = counts->here; counts->here < before + 20;) std::this_thread::yield();
+  };
+  ProcessPool pool{{.workers = 2, .preload = wait_for_signals},
+                   [counts] { support::interrupt_for_ever(&counts->in_workers); }};
   std::vector<procpool::Future<int>> futures;
   for (int i = 0; i < 200; ++i) futures.push_back(pool.submit(twice, i));
   for (int i = 0; i < 200; ++i) {
