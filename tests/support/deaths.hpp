@@ -173,6 +173,8 @@ template <class State>
               std::to_string(extent.allocated.load()) + " blocks, " + std::to_string(extent.freed.load()) +
               " given back, run " + std::to_string(extent.run.load()) + "; ";
     }
+    const std::size_t arguments = exchange.arguments.was_in_use() + exchange.data.was_in_use();
+    if (arguments != 0) left += std::to_string(arguments) + " bytes of arguments; ";
     return left.empty();
   };
   static_cast<void>(eventually(look, std::chrono::seconds(5)));

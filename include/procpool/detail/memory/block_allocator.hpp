@@ -34,6 +34,9 @@ class BlockAllocator {
 
   [[nodiscard]] const Region& region() const noexcept { return region_; }
 
+  /// Bytes of the blocks that have not come back, as large as they were made; at some moment during the call.
+  [[nodiscard]] std::size_t was_in_use() const;
+
  private:
   static constexpr std::size_t smallest = 64;
   static constexpr std::size_t page = std::size_t{64} << 10;
@@ -50,7 +53,7 @@ class BlockAllocator {
   void release_run(std::size_t offset, std::size_t bytes);
   bool refill(std::size_t size_class);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Region region_;
   std::size_t untouched_ = 0;                     // offset behind which no run was ever handed out
   std::map<std::size_t, std::size_t> free_runs_;  // offset → bytes, no two adjacent
@@ -75,6 +78,14 @@ inline void BlockAllocator::release(std::byte* block, std::size_t bytes) {
   } else {
     free_blocks_[class_of(bytes)].push_back(block);
   }
+}
+
+inline std::size_t BlockAllocator::was_in_use() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t in_use = untouched_;
+  for (const auto& [offset, bytes] : free_runs_) in_use -= bytes;
+  for (std::size_t each = 0; each < classes; ++each) in_use -= free_blocks_[each].size() * (smallest << each);
+  return in_use;
 }
 
 inline bool BlockAllocator::refill(std::size_t size_class) {

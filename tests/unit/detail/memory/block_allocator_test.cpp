@@ -39,6 +39,19 @@ TEST_CASE("a small block is used again while it is warm") {
   }
 }
 
+TEST_CASE("what has not come back is in use, and nothing else") {
+  Memory memory;
+  std::map<std::byte*, std::size_t> blocks;
+  std::size_t in_use = 0;
+  for (const auto& [bytes, as_made] :
+       {std::pair{1 * kibi, 1 * kibi}, {64 * kibi, 64 * kibi}, {3 * kibi, 4 * kibi}, {65 * kibi, 128 * kibi}}) {
+    blocks.emplace(memory.allocator.allocate(bytes), bytes);
+    CHECK(memory.allocator.was_in_use() == (in_use += as_made));
+  }
+  for (const auto& [block, bytes] : blocks) memory.allocator.release(block, bytes);
+  CHECK(memory.allocator.was_in_use() == 0);
+}
+
 TEST_CASE("large blocks that come back merge into the room that they came from") {
   Memory memory;
   std::vector<std::byte*> blocks;
