@@ -184,6 +184,17 @@ TEST_CASE("a worker replaced after every task stalls nothing, however many wait"
   CHECK(pool.stats().worker_deaths == 0);
 }
 
+TEST_CASE("the results of any number of recycled workers can be held at a time") {
+  ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{16} << 20, .max_tasks_per_worker = 1}};
+  const std::size_t lives = 5 * pool.sender().core->exchange().outbox.count();
+  std::vector<Future<std::string>> futures;
+  for (std::size_t i = 0; i < lives; ++i) {
+    futures.push_back(pool.submit([](std::size_t size) { return std::string(size, 'x'); }, 200 + i));
+  }
+  pool.wait_idle();
+  for (std::size_t i = 0; i < lives; ++i) CHECK(futures[i].get() == std::string(200 + i, 'x'));
+}
+
 TEST_CASE("a pool that shrinks below a worker for which a task was posted in vain becomes idle all the same") {
   SharedGate gate;
   ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{32} << 20}};

@@ -7,7 +7,7 @@
 /// Shared by  one life of a worker, which fills it from front to back, and the parent, which counts what it has read.
 ///            An extent whose two counts are equal is empty and is filled from the front again.
 /// Progress   wait-free.
-/// Crash      it outlives its worker as an orphan until the last of its results is taken.
+/// Crash      it outlives its worker as an orphan until the last of its results is taken, or another life fills it on.
 
 #include <atomic>
 #include <cstddef>
@@ -25,7 +25,7 @@ struct alignas(64) Extent {
   std::atomic<std::uint32_t> run{0};        // 0: shared by small blocks; n: first of n that one large block takes
   std::atomic<std::uint64_t> allocated{0};  // blocks handed out; written by the owner, corrected by the supervisor
   std::atomic<std::size_t> committed{0};    // bytes from its start that may be touched; raised by the owner
-  std::size_t used = 0;                     // bytes handed out since it was last empty; the owner's alone
+  std::atomic<std::size_t> used{0};         // bytes handed out since it was last empty; written by the owner
   alignas(64) std::atomic<std::uint64_t> freed{0};  // blocks given back; written by the parent
 
   /// True if every block was given back at some moment during the call. The owner of the extent may rely on it.
@@ -50,7 +50,8 @@ struct alignas(64) Extent {
 
   /// The supervisor, once `life` is dead. Does nothing if the extent is not that life's, or not any more.
   void orphan(Life life) noexcept {
-    // (4) seq_cst-rmw, pairs with (2), (5), (7), (8): either give_back() sees an orphan, or this sees the extent empty.
+    // (4) seq_cst-rmw, pairs with (2), (5), (7), (8), (9): either give_back() sees an orphan, or this sees the extent
+    // empty.
     if (owner.compare_exchange_strong(life, life | orphaned, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
 
@@ -59,6 +60,23 @@ struct alignas(64) Extent {
     run.store(0, std::memory_order_relaxed);  // relaxed: published by the store below
     // (3) release-store, pairs with (6): nobody touches the extent any more.
     owner.store(0, std::memory_order_release);
+  }
+
+  /// Makes an orphan that has room for `bytes` more of `size` the extent of `life`, which goes on where the dead have
+  /// ended: what is left of a life does not keep more memory than it needs from others.
+  [[nodiscard]] bool adopt(Life life, std::size_t bytes, std::size_t size) noexcept {
+    Life seen = owner.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+    if ((seen & orphaned) == 0 || !has_room(bytes, size)) return false;
+    // (9) acquire-rmw, pairs with (4): what the dead have handed out. relaxed: a failure touches nothing.
+    if (!owner.compare_exchange_strong(seen, life, std::memory_order_acquire, std::memory_order_relaxed)) return false;
+    if (has_room(bytes, size)) return true;
+    orphan(life);  // Another had adopted it meanwhile, and died.
+    return false;
+  }
+  /// For the owner; for others a hint.
+  [[nodiscard]] bool has_room(std::size_t bytes, std::size_t size) const noexcept {
+    const std::size_t now = used.load(std::memory_order_relaxed);  // relaxed: the owner's own, or a hint
+    return now <= size && bytes <= size - now;
   }
 
   /// Claims it for `life`.

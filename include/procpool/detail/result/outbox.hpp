@@ -49,6 +49,10 @@ class Outbox {
   /// Claims neighbouring extents with room for `bytes` bytes for `life`: the index of the first. Not yet committed.
   [[nodiscard]] std::optional<std::size_t> claim(Life life, std::size_t bytes) noexcept;
 
+  /// An extent for `life` with room for `bytes` bytes behind what is used of it: a free one, or an orphan. Not yet
+  /// committed.
+  [[nodiscard]] std::optional<std::size_t> claim_shared(Life life, std::size_t bytes) noexcept;
+
   /// Makes the first `bytes` bytes of the run that begins at `index` usable. False if the system has no memory.
   [[nodiscard]] bool commit(std::size_t index, std::size_t bytes) noexcept;
 
@@ -86,6 +90,18 @@ inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes) no
     } else if (index + 1 - first == wanted) {
       return first;
     }
+  }
+  return std::nullopt;
+}
+
+/// The first that will do: an orphan in front is filled before memory is touched that never was.
+inline std::optional<std::size_t> Outbox::claim_shared(Life life, std::size_t bytes) noexcept {
+  for (std::size_t index = 0; index < count_; ++index) {
+    if (extents_[index].claim(life)) {
+      extents_[index].used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
+      return index;
+    }
+    if (extents_[index].adopt(life, bytes, extent_size_)) return index;
   }
   return std::nullopt;
 }

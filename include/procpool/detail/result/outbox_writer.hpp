@@ -60,7 +60,7 @@ class OutboxWriter {
 
   [[nodiscard]] std::byte* allocate_alone(std::size_t bytes);
   [[nodiscard]] bool has_room_for(std::size_t bytes) noexcept;
-  [[nodiscard]] bool change_extent();
+  [[nodiscard]] bool change_extent(std::size_t bytes);
   void hand_out(std::size_t index) noexcept;
 
   Outbox& outbox_;
@@ -74,39 +74,40 @@ class OutboxWriter {
 inline std::byte* OutboxWriter::allocate(std::size_t bytes) {
   bytes = (bytes + alignment - 1) / alignment * alignment;
   if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes);
-  if (!has_room_for(bytes) && !change_extent()) return nullptr;
+  if (!has_room_for(bytes) && !change_extent(bytes)) return nullptr;
   const std::size_t index = extents_.back();
   Extent& extent = outbox_.extent(index);
-  if (!outbox_.commit(index, extent.used + bytes)) return nullptr;
-  std::byte* block = outbox_.address(index) + extent.used;
-  extent.used += bytes;
+  const std::size_t used = extent.used.load(std::memory_order_relaxed);  // relaxed: the owner's, as all below
+  if (!outbox_.commit(index, used + bytes)) return nullptr;
+  // relaxed: before the count, as (2) says; whoever adopts the extent finds no counted block behind its end.
+  extent.used.store(used + bytes, std::memory_order_relaxed);
   hand_out(index);
-  return block;
+  return outbox_.address(index) + used;
 }
 
 inline bool OutboxWriter::has_room_for(std::size_t bytes) noexcept {
   if (extents_.empty()) return false;
   Extent& extent = outbox_.extent(extents_.back());
-  if (extent.used >= rewind_after && extent.was_empty()) extent.used = 0;
-  return extent.used + bytes <= outbox_.extent_size();
+  if (extent.used.load(std::memory_order_relaxed) >= rewind_after && extent.was_empty()) {  // relaxed: the owner's
+    extent.used.store(0, std::memory_order_relaxed);                                        // relaxed: the same
+  }
+  return extent.has_room(bytes, outbox_.extent_size());
 }
 
-/// Goes on in an extent of this life that has emptied, gives further empty ones back, or claims a new one.
-inline bool OutboxWriter::change_extent() {
+/// Goes on in an extent of this life that has emptied, gives further empty ones back, or claims another with room for
+/// `bytes` bytes.
+inline bool OutboxWriter::change_extent(std::size_t bytes) {
   std::optional<std::size_t> next;
   std::erase_if(extents_, [&](std::size_t index) {
     Extent& extent = outbox_.extent(index);
     if (!extent.was_empty()) return false;
-    extent.used = 0;
+    extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
     if (next) extent.free();
     else next = index;
     return true;
   });
-  if (!next) {
-    next = outbox_.claim(life_, 1);
-    if (!next) return false;
-    outbox_.extent(*next).used = 0;
-  }
+  if (!next) next = outbox_.claim_shared(life_, bytes);
+  if (!next) return false;
   extents_.push_back(*next);
   return true;
 }
