@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <deque>
 #include <exception>
 #include <random>
@@ -154,6 +155,9 @@ void Fates::compare(const Ledger& ledger, bool are_tried_again, std::uint64_t de
     in_vain += static_cast<std::uint64_t>(std::max(0, count - 1));
   }
   CHECK(dead + in_vain <= deaths);
+  std::fprintf(stderr, "%zu tasks, %llu deaths of workers: %llu tasks died, %llu runs were in vain\n", fates_.size(),
+               static_cast<unsigned long long>(deaths), static_cast<unsigned long long>(dead),
+               static_cast<unsigned long long>(in_vain));
 }
 
 /// How tasks are sent: each takes so many numbers from `first` on, and tells what became of every one.
