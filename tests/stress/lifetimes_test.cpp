@@ -23,13 +23,13 @@ using support::Footprint;
 
 namespace {
 
-std::uint64_t lifetimes() { return support::is_full_run() ? 10'000 : 2'000; }
+std::uint64_t lifetimes() { return support::is_full_run() ? 50'000 : 10'000; }
 constexpr std::uint64_t first_lifetimes = 300;  // after which nothing grows any more
 
 constexpr std::size_t window = 50;  // tasks in flight
 
-/// Private memory: 13 bytes for each life in full. In the shared memory each result in flight may be another life's,
-/// which has room of its own.
+/// Private memory: 13 bytes for each of ten thousand lives. In the shared memory each result in flight may lie in an
+/// extent of its own.
 support::MayGrow allowed(const ProcessPool<>& pool) {
   return {.private_memory = std::size_t{128} << 10,
           .shared_memory = window * pool.sender().core->exchange().outbox.extent_size()};
