@@ -158,6 +158,10 @@ TEST_CASE("a dead worker for which its user may have no other process is replace
 }
 
 TEST_CASE("a pool that finds too few descriptors is refused with the reason, until it finds enough, and leaves none") {
+  if (support::is_sanitized) {
+    support::skip_case("a sanitizer needs descriptors of its own, to look at memory");
+    return;
+  }
   UserProcess user([] {
     ::close_range(3, ~0U, 0);
     const auto leave_descriptors = [](int number) { limit(RLIMIT_NOFILE, 3 + static_cast<::rlim_t>(number)); };
@@ -176,6 +180,10 @@ TEST_CASE("a pool that finds too few descriptors is refused with the reason, unt
 }
 
 TEST_CASE("a pool goes on when the user's process has used up all its descriptors") {
+  if (support::is_sanitized) {
+    support::skip_case("a sanitizer needs descriptors of its own, to look at memory");
+    return;
+  }
   UserProcess user([] {
     ProcessPool pool{2};
     limit(RLIMIT_NOFILE, 64);
