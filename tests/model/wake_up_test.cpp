@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+
+/// @file
+/// No sleep ends by its timeout here until all has ended: a wake-up that is missing leaves somebody asleep for ever.
+
+#include <cstddef>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <procpool/detail/task/wait_set.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/scheduler/counted_tasks.hpp"
+#include "../support/scheduler/explore.hpp"
+
+using model::CountedTasks;
+using model::demand;
+using model::End;
+using model::Explored;
+using model::PoolUnderScheduler;
+using model::Run;
+using procpool::detail::ResultHandle;
+using procpool::detail::WaitSet;
+
+namespace {
+
+constexpr std::size_t tasks_of_each = 3;
+
+/// None, or one that ends at the first look at the clock.
+std::chrono::nanoseconds some_spin(Run& run) { return std::chrono::nanoseconds(run.random().once_in(4) ? 1 : 0); }
+
+/// Two threads of the user's process do the same, one with the tasks below `tasks_of_each`, one with those behind.
+template <class Use>
+void explore_two_users(std::uint64_t runs, std::size_t most_capacity, Use use) {
+  const Explored explored = model::explore(runs, {.sleeps_end = false}, [&](Run& run) {
+    CountedTasks tasks(2 * tasks_of_each);
+    const std::size_t capacity = 1 + run.random().below(most_capacity);
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = capacity}, some_spin(run));
+    model::Fiber& other = run.start("other user", [&] { use(pool, tasks, tasks_of_each); });
+    use(pool, tasks, 0);
+    run.join(other);
+    for (std::size_t i = 0; i < 2 * tasks_of_each; ++i) demand(tasks.runs(i) == 1, "a task did not run once");
+    run.let_sleeps_end();
+  });
+  CHECK((!explored.is_whole || explored.steps > 500 * explored.runs));  // The library's accesses are seen.
+}
+
+}  // namespace
+
+TEST_CASE(
+    "no wake-up is missing between threads that submit to a full queue and wait, and workers that look and sleep") {
+  explore_two_users(2'500, 2, [](PoolUnderScheduler& pool, CountedTasks& tasks, std::size_t first) {
+    std::vector<ResultHandle> open;
+    for (std::size_t i = 0; i < tasks_of_each; ++i) open.push_back(tasks.submit(pool, first + i));
+    for (std::size_t i = 0; i < tasks_of_each; ++i) {
+      open[i].wait();
+      demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");
+    }
+  });
+}
+
+TEST_CASE("no wake-up is missing between threads that wait for many tasks and workers that end them") {
+  explore_two_users(2'500, 8, [](PoolUnderScheduler& pool, CountedTasks& tasks, std::size_t first) {
+    std::vector<ResultHandle> open;
+    WaitSet set(pool.core().exchange().hub);
+    for (std::size_t i = 0; i < tasks_of_each; ++i) {
+      open.push_back(tasks.submit(pool, first + i));
+      set.add(open.back().handle(), i);
+    }
+    while (set.size() > 0) {
+      const std::size_t i = *set.next({}, std::nullopt);
+      demand(open[i].is_ready(), "a task is said to have ended that has not");
+      demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");
+    }
+  });
+}
