@@ -65,9 +65,9 @@ void wait_for_all(Shared& shared) {
 }  // namespace
 
 TEST_CASE("a completion ring tells of every end or that some are missing, whenever it overflows") {
-  const Explored explored = model::explore(3'000, {.sleeps_end = false}, [](Run& run) {
+  const Explored explored = model::explore(5'000, {.sleeps_end = false}, [](Run& run) {
     const auto shared = std::make_unique<Shared>();
-    const std::uint64_t space = run.random().below(handles + 2);
+    const std::size_t space = run.random().once_in(2) ? capacity : run.random().below(handles + 2);
     run.in_one_step([&] {
       for (std::size_t i = space; i < capacity; ++i) shared->ring.push(handles);
       return true;

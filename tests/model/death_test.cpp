@@ -96,7 +96,7 @@ TEST_CASE("whoever waits for many tasks is told of each, though workers die betw
 }
 
 TEST_CASE("a task with retries survives as many deaths") {
-  model::explore(1'000, {.most_deaths = 2}, [](Run& run) {
+  const Explored explored = model::explore(1'000, {.most_deaths = 2}, [](Run& run) {
     CountedTasks tasks(task_count);
     PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 16}, {});
     std::vector<ResultHandle> open;
@@ -107,6 +107,7 @@ TEST_CASE("a task with retries survives as many deaths") {
       demand(tasks.runs(i) <= 1 + run.deaths(), "a task ran more often than workers died");
     }
   });
+  CHECK((!explored.is_whole || explored.deaths > explored.runs / 2));
 }
 
 TEST_CASE("while a worker is stopped at any access all tasks end but the one in its hand") {
@@ -165,4 +166,67 @@ TEST_CASE("a cancel, a kill or a deadline at any moment ends the task that is me
     demand(died <= run.deaths(), "a death has cost more than a task");
   });
   CHECK((!explored.is_whole || explored.deaths > 0));
+}
+
+TEST_CASE("a task for one worker alone runs there, or in its next life, whenever workers die") {
+  const Explored explored = model::explore(1'500, {.most_deaths = 3}, [](Run& run) {
+    CountedTasks tasks(task_count);
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    std::vector<ResultHandle> queued;
+    int died = 0;
+    for (std::size_t i = 0; i < task_count; i += 2) {
+      queued.push_back(tasks.submit(pool, i));
+      ResultHandle posted = tasks.post(pool, i + 1, i / 2 % 2);
+      demand(posted.wait(deadline_in(long_enough)), "a task for one worker alone does not end");
+      died += tasks.take(i + 1, std::move(posted)) == End::died ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < task_count; i += 2) {
+      demand(queued[i / 2].wait(deadline_in(long_enough)), "a task does not end");
+      died += tasks.take(i, std::move(queued[i / 2])) == End::died ? 1 : 0;
+    }
+    demand(died <= run.deaths(), "a death has cost more than a task");
+    for (std::size_t i = 0; i < task_count; ++i) demand(tasks.runs(i) <= 1, "a task ran twice");
+  });
+  CHECK((!explored.is_whole || explored.deaths > explored.runs / 2));
+}
+
+TEST_CASE("no task is lost while a pool becomes larger and smaller and workers die") {
+  const Explored explored = model::explore(1'500, {.most_deaths = 2}, [](Run& run) {
+    CountedTasks tasks(task_count);
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    model::Fiber& resizer = run.start("resizer", [&] {
+      for (const std::size_t workers : {1, 3, 1, 2}) pool.core().resize(workers);
+    });
+    std::vector<ResultHandle> open;
+    for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i));
+    for (std::size_t i = 0; i < task_count; ++i) {
+      demand(open[i].wait(deadline_in(long_enough)), "a task does not end");
+      const End end = tasks.take(i, std::move(open[i]));
+      demand(end == End::value || (end == End::died && run.deaths() > 0), "a task was lost");
+      demand(tasks.runs(i) <= 1, "a task ran twice");
+    }
+    run.join(resizer);
+  });
+  CHECK((!explored.is_whole || explored.deaths > explored.runs / 2));
+}
+
+TEST_CASE("when the zygote dies at any moment each task has its value or says that the pool is broken") {
+  const Explored explored = model::explore(2'000, {.most_deaths = 2}, [](Run& run) {
+    CountedTasks tasks(task_count);
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4, .zygote_is_mortal = true}, {});
+    std::vector<ResultHandle> open;
+    try {
+      for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i));
+    } catch (const procpool::BrokenPool&) {
+      demand(pool.zygote().kernel() != nullptr, "the pool is broken, though its zygote lives");
+    }
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      demand(open[i].wait(deadline_in(long_enough)), "a task does not end");
+      const End end = tasks.take(i, std::move(open[i]));
+      demand(end != End::broken || pool.zygote().kernel() != nullptr, "the pool is broken, though its zygote lives");
+      demand(end == End::value || run.deaths() > 0, "a task was lost, though nobody died");
+      demand(tasks.runs(i) <= 1, "a task ran twice");
+    }
+  });
+  CHECK((!explored.is_whole || explored.deaths > explored.runs / 4));
 }

@@ -3,7 +3,12 @@
 /// @file
 /// No sleep ends by its timeout here until all has ended: a wake-up that is missing leaves somebody asleep for ever.
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -20,7 +25,9 @@ using model::End;
 using model::Explored;
 using model::PoolUnderScheduler;
 using model::Run;
+using procpool::detail::EventCount;
 using procpool::detail::ResultHandle;
+using procpool::detail::TaskContext;
 using procpool::detail::WaitSet;
 
 namespace {
@@ -45,6 +52,27 @@ void explore_two_users(std::uint64_t runs, std::size_t most_capacity, Use use) {
   });
   CHECK((!explored.is_whole || explored.steps > 500 * explored.runs));  // The library's accesses are seen.
 }
+
+/// A task that does not end before as many have begun as there are workers.
+struct Meeting {
+  static constexpr std::size_t most = 3;
+
+  std::atomic<std::size_t> present{0};
+  EventCount arrival;
+
+  static void run(TaskContext& context) {
+    Meeting* meeting = nullptr;
+    std::memcpy(static_cast<void*>(&meeting), context.arguments().data(), sizeof meeting);
+    meeting->present.fetch_add(1, std::memory_order_seq_cst);
+    meeting->arrival.ring_all();
+    for (;;) {
+      const EventCount::Key key = meeting->arrival.key();
+      if (meeting->present.load(std::memory_order_seq_cst) == most) break;
+      meeting->arrival.wait(key);
+    }
+    context.return_inline(std::size_t{0});
+  }
+};
 
 }  // namespace
 
@@ -74,4 +102,16 @@ TEST_CASE("no wake-up is missing between threads that wait for many tasks and wo
       demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");
     }
   });
+}
+
+TEST_CASE("as many tasks as there are workers run at the same time, however few wake-ups their submitter gives") {
+  const Explored explored = model::explore(1'500, {.sleeps_end = false}, [](Run& run) {
+    const auto meeting = std::make_unique<Meeting>();
+    PoolUnderScheduler pool(run, {.workers = Meeting::most, .queue_capacity = 4}, some_spin(run));
+    std::vector<ResultHandle> open;
+    for (std::size_t i = 0; i < Meeting::most; ++i) open.push_back(pool.submit(Meeting::run, meeting.get()));
+    for (ResultHandle& task : open) task.wait();
+    run.let_sleeps_end();
+  });
+  CHECK((!explored.is_whole || explored.steps > 500 * explored.runs));
 }

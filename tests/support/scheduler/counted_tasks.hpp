@@ -19,7 +19,7 @@
 namespace model {
 
 /// How a task has ended for its future.
-enum class End : std::uint8_t { value, died, cancelled, late };
+enum class End : std::uint8_t { value, died, cancelled, late, broken };
 
 class CountedTasks {
  public:
@@ -31,6 +31,10 @@ class CountedTasks {
     const auto ring = number % 5 == 4 ? detail::RingName::high : detail::RingName::normal;
     return pool.submit(is_text(number) ? return_text : return_number, Call{&runs_[number], number}, ring,
                        std::move(note));
+  }
+
+  [[nodiscard]] detail::ResultHandle post(PoolUnderScheduler& pool, std::size_t number, std::size_t worker) {
+    return pool.post(worker, is_text(number) ? return_text : return_number, Call{&runs_[number], number});
   }
 
   [[nodiscard]] int runs(std::size_t number) const { return runs_[number]; }
@@ -46,6 +50,8 @@ class CountedTasks {
       return End::cancelled;
     } catch (const procpool::TaskTimeout&) {
       return End::late;
+    } catch (const procpool::BrokenPool&) {
+      return End::broken;
     }
     demand(runs(number) > 0, "a task that never ran has a value");
     return End::value;

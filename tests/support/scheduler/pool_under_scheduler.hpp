@@ -35,6 +35,20 @@ class PlayedZygote {
 
   void live();
 
+  /// It was killed: the kernel closes its socket, and kills its workers one after the other.
+  void leave_to_the_kernel() {
+    Doorbells::hang_up();
+    kernel_ = &run_.start("kernel", [this] {
+      for (std::size_t index = 0; index < workers_.size(); ++index) {
+        if (workers_[index] == nullptr) continue;
+        run_.point("signal", nullptr, nullptr);
+        kill_worker(index);
+      }
+    });
+  }
+  /// What ends its workers, if it was killed; null if not.
+  [[nodiscard]] Fiber* kernel() const noexcept { return kernel_; }
+
   /// The fiber of a worker that lives; null if none does.
   [[nodiscard]] const Fiber* worker(std::size_t index) const noexcept { return workers_[index]; }
 
@@ -59,6 +73,7 @@ class PlayedZygote {
   int max_tasks_;
   std::vector<Fiber*> workers_;  // by index; null: none lives
   std::vector<Death> deaths_;    // not yet reaped
+  Fiber* kernel_ = nullptr;
 };
 
 inline bool PlayedZygote::must_leave() const {
@@ -129,6 +144,7 @@ struct PoolShape {
   std::size_t workers = 2;
   std::size_t queue_capacity = 4;
   int max_tasks = 0;  // per worker; 0: never recycled
+  bool zygote_is_mortal = false;
 };
 
 class PoolUnderScheduler {
@@ -140,7 +156,11 @@ class PoolUnderScheduler {
                                                                                 .spin = spin},
                                                             detail::WorkerProgram())),
         zygote_(run, core_->exchange(), core_->layout(), shape.max_tasks),
-        zygote_fiber_(run.start("zygote", [this] { zygote_.live(); })) {
+        zygote_fiber_(run.start(
+            "zygote", [this] { zygote_.live(); }, shape.zygote_is_mortal,
+            [this](bool was_killed) {
+              if (was_killed) zygote_.leave_to_the_kernel();
+            })) {
     run.share(core_->exchange().mapping.begin(), core_->exchange().mapping.size());
   }
   PoolUnderScheduler(const PoolUnderScheduler&) = delete;
@@ -151,7 +171,9 @@ class PoolUnderScheduler {
     exchange.retain();
     core_.reset();
     run_.join(zygote_fiber_);
-    demand_nothing_left(exchange);
+    if (zygote_.kernel() != nullptr) run_.join(*zygote_.kernel());
+    demand_no_slot_left(exchange);
+    if (!exchange.reason_of_break()) demand_no_block_left(exchange);
     exchange.release();
   }
 
@@ -163,14 +185,14 @@ class PoolUnderScheduler {
   [[nodiscard]] detail::ResultHandle submit(detail::TaskFunction run, const T& argument,
                                             detail::RingName ring = detail::RingName::normal,
                                             std::unique_ptr<detail::TaskNote> note = nullptr) {
-    static_assert(sizeof(T) <= detail::TaskRecord::inline_capacity);
-    detail::TaskRecord record;
-    record.run = run;
-    record.size = sizeof argument;
-    std::memcpy(record.arguments, &argument, sizeof argument);
-    detail::ResultHandle handle = *core_->enqueue(ring, record, std::move(note), true);
+    detail::ResultHandle handle = *core_->enqueue(ring, record_of(run, argument), std::move(note), true);
     demand(run_.in_one_step([&] { return has_kept_capacity(core_->layout().ring(ring).ring); }), "a ring is overfull");
     return handle;
+  }
+  /// The same for one worker alone.
+  template <class T>
+  [[nodiscard]] detail::ResultHandle post(std::size_t worker, detail::TaskFunction run, const T& argument) {
+    return core_->post(worker, record_of(run, argument), nullptr);
   }
 
  private:
@@ -178,10 +200,22 @@ class PoolUnderScheduler {
     return static_cast<std::int64_t>(ring.next_position() - ring.head()) <= static_cast<std::int64_t>(ring.capacity());
   }
 
-  static void demand_nothing_left(const detail::Exchange& exchange) {
+  template <class T>
+  [[nodiscard]] static detail::TaskRecord record_of(detail::TaskFunction run, const T& argument) {
+    static_assert(sizeof(T) <= detail::TaskRecord::inline_capacity);
+    detail::TaskRecord record;
+    record.run = run;
+    record.size = sizeof argument;
+    std::memcpy(record.arguments, &argument, sizeof argument);
+    return record;
+  }
+
+  static void demand_no_slot_left(const detail::Exchange& exchange) {
     for (detail::Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
       demand(!exchange.slots.was_in_use(handle), "a slot is still in use when all has ended");
     }
+  }
+  static void demand_no_block_left(const detail::Exchange& exchange) {
     for (std::size_t i = 0; i < exchange.outbox.count(); ++i) {
       const detail::Extent& extent = exchange.outbox.extent(i);
       demand(extent.owner.load() == 0 && extent.was_empty(), "a block of a result is left when all has ended");
