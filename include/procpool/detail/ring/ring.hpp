@@ -69,8 +69,11 @@ class Ring {
   }
 
   /// True if `capacity` cells lie between head and tail. The head is a hint: walk it before waiting for space.
-  [[nodiscard]] bool was_full() const noexcept {
-    return next_position() - head() >= capacity_;  // A ruined head makes it full, until the walk has mended it.
+  [[nodiscard]] bool was_full() noexcept {
+    const std::uint64_t size = next_position() - head();
+    // No cell is just being published, so a head beyond the tail is ruined, be it by one. Full until the walk.
+    if (size > mask_ + 1) static_cast<void>(mend_head(0));
+    return size >= capacity_;
   }
 
   /// Where the head must come to for `count` free cells: it does once the tasks are claimed that are published by now,
@@ -107,7 +110,9 @@ class Ring {
   }
 
   /// Puts a head that was ruined back by a lap: every task that may still wait is found again. True if it was ruined.
-  bool mend_head() noexcept;
+  /// To whoever is not the submitter a sound head may be one beyond the tail: a worker has passed a cell that is just
+  /// being published. From the submitter, `least` is 0.
+  bool mend_head(std::int64_t least = -1) noexcept;
 
   // Anyone.
 
@@ -163,13 +168,13 @@ inline bool Ring::leads_to(Cell cell) const noexcept {
   return cell.distance_from(from) >= 0 && was_published(from + static_cast<std::uint64_t>(cell.distance_from(from)));
 }
 
-inline bool Ring::mend_head() noexcept {
+inline bool Ring::mend_head(std::int64_t least) noexcept {
   const auto lap = static_cast<std::int64_t>(mask_ + 1);
   std::uint64_t now = head();
   for (;;) {  // A worker may go on from the ruined head at the same time.
     const std::uint64_t tail = next_position();
     const auto ahead = static_cast<std::int64_t>(tail - now);
-    if (ahead >= -1 && ahead <= lap) return false;  // -1: a worker has passed a cell that is just being published.
+    if (ahead >= least && ahead <= lap) return false;
     // relaxed: whatever follows from the head is checked against the cells and the slots.
     if (head_.compare_exchange_strong(now, tail - static_cast<std::uint64_t>(lap), std::memory_order_relaxed)) {
       return true;

@@ -186,3 +186,16 @@ TEST_CASE("a head that was ruined is put back so that no waiting task is lost") 
     for (Handle handle = 15; handle < 20; ++handle) CHECK(ring.leads_to(Cell(oldest + handle - 15, handle)));
   }
 }
+
+TEST_CASE("a head that was ruined to lie just beyond the tail does not leave a ring full for ever") {
+  RingInMemory<8> memory(50);
+  Ring& ring = memory.ring;
+  for (Handle handle = 0; handle < 3; ++handle) ring.publish(handle);
+  memory.head.store(ring.next_position() + 1);
+  CHECK_FALSE(ring.mend_head());  // It may be that a cell is just being published, for all that others know.
+  CHECK(ring.was_full());
+  CHECK(ring.head() <= ring.next_position());
+  for (int dead = 0; dead < 5; ++dead) ring.pass(ring.head());  // as the walk does
+  CHECK_FALSE(ring.was_full());
+  CHECK(memory.take() == Handle{0});
+}
