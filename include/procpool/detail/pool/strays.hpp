@@ -54,7 +54,7 @@ inline bool Strays::is_queued_nowhere(Handle handle, StateWord word) {
       return std::any_of(layout_.rings().begin(), layout_.rings().end(),
                          [&](const RingAndSpace& ring) { return ring.ring.leads_to(cell); });
     }
-    for (std::size_t i = 0; i < layout_.workers(); ++i) {
+    for (std::size_t i = 0; i < layout_.workers() && cell.bits != 0; ++i) {  // An empty mailbox holds 0.
       // (4) acquire-load, pairs with (7) of worker.hpp: what was taken out is not Queued any more when its word is
       // looked at again.
       if (layout_.row(i).mailbox.load(std::memory_order_acquire) == cell.bits) return true;
@@ -66,11 +66,12 @@ inline bool Strays::is_queued_nowhere(Handle handle, StateWord word) {
   return exchange_.slots.was_in_use(handle) && exchange_.slots[handle].load().bits() == word.bits() && !is_led_to();
 }
 
-/// True of a stray that waited: only the head of its ring was ruined. If its own word was, then it says something that
+/// A cell that was never filled is 0, and so is the one that a ruined word of the first slot may ask for.
 inline bool Strays::has_waited(Handle handle, StateWord word) {
-  if (word.phase() != Phase::queued || word.owner() != no_worker) return false;
+  const Cell cell(word.ticket(), handle);
+  if (word.phase() != Phase::queued || word.owner() != no_worker || cell.bits == 0) return false;
   return std::any_of(layout_.rings().begin(), layout_.rings().end(),
-                     [&](const RingAndSpace& ring) { return ring.ring.holds(Cell(word.ticket(), handle)); });
+                     [&](const RingAndSpace& ring) { return ring.ring.holds(cell); });
 }
 
 /// A worker names in its row what it has claimed, until that has ended. One whose row was ruined may run it all the
