@@ -12,7 +12,6 @@
 #include <exception>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/pool/chunk_source.hpp>
 #include <procpool/detail/task/chunk_call.hpp>
@@ -25,11 +24,12 @@ struct FinishedItems {
   std::size_t position;  // of the first, in the map
   std::size_t count;
   const std::byte* results;  // behind the ChunkHeader
+  bool are_blocks;           // they are ItemBlocks
   const Exchange& exchange;
 };
 
 /// What becomes of the results of a map. For each chunk in turn: put(), put_chunk(), fail() for every item that has no
-/// result, whatever was put for it.
+/// result, whatever was put for it; told twice of an item, the later failure is what counts.
 class ChunkSink {
  public:
   /// `items` will come in all; Chunker::unknown if that is not known.
@@ -46,50 +46,47 @@ class ChunkSink {
   ~ChunkSink() = default;
 };
 
-/// Calls `take(position, value)` for each result that is there and can be decoded, and `sink.fail` for what cannot.
-template <class R, class Take>
-void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
+/// Calls `take(position, bytes)` for each encoded result that lies where results lie, and `sink.fail` for every other
+/// item. What the item failed of is told later, and takes the place of that; if nothing is, a wild write has ruined
+/// where the result or the failure lies.
+template <class Take>
+void for_each_block(const FinishedItems& items, ChunkSink& sink, Take take) {
+  std::exception_ptr missing;
   for (std::size_t i = 0; i < items.count; ++i) {
-    if constexpr (chunk_results_of<R> == ChunkResults::dense) {
-      take(items.position + i, load_flat<R>(items.results + i * sizeof(R)));
-    } else {
-      ItemBlock block;
-      std::memcpy(&block, items.results + i * sizeof block, sizeof block);
-      const auto* bytes = std::bit_cast<const std::byte*>(block.address);
-      if (bytes == nullptr || !items.exchange.outbox.holds(bytes, block.size)) continue;  // It failed.
-      try {
-        take(items.position + i, decode_value<R>({bytes, static_cast<std::size_t>(block.size)}));
-      } catch (...) {
-        sink.fail(items.position + i, std::current_exception());
-      }
+    ItemBlock block;
+    std::memcpy(&block, items.results + i * sizeof block, sizeof block);  // A copy stays as it was checked.
+    const auto* bytes = std::bit_cast<const std::byte*>(block.address);
+    if (bytes != nullptr && items.exchange.outbox.holds(bytes, block.size)) {
+      take(items.position + i, std::span(bytes, static_cast<std::size_t>(block.size)));
+      continue;
     }
+    if (!missing) {
+      missing = std::make_exception_ptr(
+          SerializationError("the result of an item of a map is damaged; some worker's task wrote to memory that "
+                             "is not its own"));
+    }
+    sink.fail(items.position + i, missing);
   }
 }
 
-/// True if the worker has left the encoded result of the item where results lie.
-[[nodiscard]] inline bool has_result(const FinishedItems& items, std::size_t i) noexcept {
-  ItemBlock block;
-  std::memcpy(&block, items.results + i * sizeof block, sizeof block);
-  return block.address != 0 && items.exchange.outbox.holds(std::bit_cast<const std::byte*>(block.address), block.size);
-}
-
-/// A wild write may have ruined where a result or a failure lies: then nothing was told of the item.
-inline void fail_missing(const FinishedItems& items, const TaskNote& note, ChunkSink& sink) {
-  std::size_t first = 0;
-  while (first < items.count && has_result(items, first)) ++first;
-  if (first == items.count) return;
-  std::vector<bool> is_told(items.count);
-  for (std::size_t i = 0; i < items.count; ++i) is_told[i] = has_result(items, i);
-  for (const ItemLoss& loss : note.item_losses) is_told[loss.item] = true;
-  for_each_failure(items.exchange.outbox, note, [&](const FailureRecord& record, const std::byte*) {
-    if (record.item < items.count) is_told[record.item] = true;
-  });
-  for (std::size_t i = 0; i < items.count; ++i) {
-    if (is_told[i]) continue;
-    sink.fail(items.position + i,
-              std::make_exception_ptr(SerializationError(
-                  "the result of an item of a map is damaged; some worker's task wrote to memory that "
-                  "is not its own")));
+/// Calls `take(position, value)` for each result that is there and can be decoded, and `sink.fail` for what cannot.
+template <class R, class Take>
+void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
+  const auto take_read = [&](std::size_t position, auto read) {
+    try {
+      take(position, read());
+    } catch (...) {
+      sink.fail(position, std::current_exception());
+    }
+  };
+  if constexpr (chunk_results_of<R> == ChunkResults::dense) {
+    for (std::size_t i = 0; i < items.count; ++i) {
+      take_read(items.position + i, [&] { return load_flat<R>(items.results + i * sizeof(R)); });
+    }
+  } else {
+    for_each_block(items, sink, [&](std::size_t position, std::span<const std::byte> bytes) {
+      take_read(position, [bytes] { return decode_value<R>(bytes); });
+    });
   }
 }
 
@@ -106,7 +103,8 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
   // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it. It may have been ruined.
   const auto finished =
       is_left_by_worker ? std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items) : 0;
-  const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), exchange};
+  const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), note.has_item_blocks,
+                            exchange};
   sink.put(items);
   sink.put_chunk(chunk, raw);
   if (is_left_by_worker) {
@@ -117,7 +115,6 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
     });
   }
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
-  if (note.has_item_blocks) fail_missing(items, note, sink);
   if (finished < chunk.items) {
     std::exception_ptr failure = failure_of(handle, raw);
     if (!failure) failure = std::make_exception_ptr(SerializationError("the results of a chunk of a map are damaged"));

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -23,7 +24,7 @@ namespace procpool::detail {
 class FirstFailure : public ChunkSink {
  public:
   void fail(std::size_t position, const std::exception_ptr& failure) override {
-    if (failure_ && position_ <= position) return;
+    if (failure_ && position_ < position) return;
     position_ = position;
     failure_ = failure;
   }
@@ -43,7 +44,9 @@ class FirstFailure : public ChunkSink {
 /// For void functions, and values that nobody wants.
 class NoValues final : public FirstFailure {
  public:
-  void put(const FinishedItems&) override {}
+  void put(const FinishedItems& items) override {
+    if (items.are_blocks) for_each_block(items, *this, [](std::size_t, std::span<const std::byte>) {});
+  }
   void finish() const { rethrow(); }
 };
 template <class>
@@ -59,6 +62,7 @@ class ArrayOfValues final : public FirstFailure {
   void put(const FinishedItems& items) override {
     if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
     if (items.count > 0) std::memcpy(values_.data() + items.position, items.results, items.count * sizeof(R));
+    if constexpr (holds_bool<R>()) require_values(items.position, items.count);
   }
   [[nodiscard]] std::vector<R> finish() {
     rethrow();
@@ -66,6 +70,17 @@ class ArrayOfValues final : public FirstFailure {
   }
 
  private:
+  /// Damaged bytes need not be a value of R's.
+  void require_values(std::size_t position, std::size_t count) {
+    for (; count > 0; --count, ++position) {
+      try {
+        require_valid_bools(values_[position]);
+      } catch (const SerializationError&) {
+        fail(position, std::current_exception());
+      }
+    }
+  }
+
   std::vector<R> values_;
 };
 
