@@ -306,15 +306,22 @@ TEST_CASE("a worker that writes at random all over the shared memory never crash
       ProcessPool pool{{.workers = 2, .queue_capacity = 64, .shared_memory = std::size_t{16} << 20}};
       Exchange& exchange = pool.sender().core->exchange();
       std::byte* const begin = exchange.mapping.begin();
-      // Bookkeeping, rings and slots; and some of the rest.
+      // Bookkeeping, rings and slots; where maps have their results, and all others theirs.
       const std::size_t bytes = static_cast<std::size_t>(exchange.arguments.region().begin() - begin);
+      std::byte* const data = begin + (exchange.data.region().begin() - begin);
+      std::byte* const outbox = exchange.outbox.address(0);
       // Captured words must not be addresses of private memory; these are of the mapping.
-      const auto wild = [begin, bytes](unsigned its_seed) {
+      const auto wild = [begin, bytes, data, outbox](unsigned its_seed) {
         std::mt19937 random(its_seed);
         for (auto writes = random() % 50; writes > 0; --writes) {
-          const std::size_t at = random() % (random() % 2 == 0 ? bytes : std::min<std::size_t>(bytes, 30'000));
-          const std::size_t size = std::min<std::size_t>(std::size_t{1} << random() % 9, bytes - at);
-          std::memset(begin + at, random() % 3 == 0 ? 0 : static_cast<int>(random() & 0xFF), size);
+          const auto choice = random() % 6;
+          std::byte* const part = choice < 4 ? begin : (choice == 4 ? data : outbox);
+          const std::size_t most = choice < 2 ? bytes : (choice < 4 ? std::min<std::size_t>(bytes, 30'000) : 65'536);
+          const std::size_t at = random() % most;
+          const std::size_t size = std::min<std::size_t>(std::size_t{1} << random() % 9, most - at);
+          const auto filling = random() % 3;  // zeros, one byte again and again, or any bytes
+          std::memset(part + at, filling == 0 ? 0 : static_cast<int>(random() & 0xFF), size);
+          for (std::size_t i = 0; filling == 2 && i < size; ++i) part[at + i] = static_cast<std::byte>(random() & 0xFF);
         }
         return static_cast<int>(its_seed);
       };

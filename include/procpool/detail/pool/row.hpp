@@ -30,8 +30,8 @@ class ShownLabel {
   static constexpr std::size_t capacity = 64;  // bytes; a longer label is shown cut off
 
   void show(std::string_view label) noexcept {
-    if (label.empty() && !is_shown_) return;
-    is_shown_ = !label.empty();
+    if (label.empty() && is_shown_ == 0) return;
+    is_shown_ = label.empty() ? 0 : 1;
     char text[capacity] = {};
     label.copy(text, capacity);
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -50,7 +50,7 @@ class ShownLabel {
   }
 
  private:
-  bool is_shown_ = false;  // the worker's alone
+  std::uint64_t is_shown_ = 0;  // the worker's alone; no bool, which a wild write could make neither true nor false
   std::array<std::atomic<std::uint64_t>, capacity / 8> words_{};
 };
 
