@@ -257,8 +257,10 @@ inline void Repair::lose(Handle handle, StateWord word) {
 /// was finished, nothing is lost but the result of the chunk itself, if it has one: the last item stands for that.
 inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  // (2) acquire-load, pairs with (1) of chunk_call.hpp: the results of the items below it. It may have been ruined.
+  // (2) acquire-load, pairs with (1) of chunk_call.hpp: the results of the items below it. It may have been ruined; but
+  // an item is lost once, so that a task which ruins it and dies comes to an end.
   std::size_t finished = std::min<std::size_t>(header.finished.load(std::memory_order_acquire), note.items);
+  if (!note.item_losses.empty()) finished = std::max(finished, note.item_losses.back().item + 1);
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;

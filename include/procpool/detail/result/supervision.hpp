@@ -37,8 +37,9 @@ class Tries {
   [[nodiscard]] const SupervisedTerms& terms() const noexcept { return terms_; }
 
   /// The worker died, of itself: true if the task is to be tried again. If not, `report` tells of the earlier deaths.
+  /// Items come in their order: one before the last is a wild write's, and has no tries of its own, or they had no end.
   [[nodiscard]] bool try_again_after(DeathReport& report, std::size_t item) {
-    if (item != item_) *this = Tries(terms_, item);
+    if (item > item_) *this = Tries(terms_, item);
     report.attempt = 1 + deaths_ + timeouts_;
     if (deaths_ == terms_.retries) {
       report.earlier = std::move(reports_);

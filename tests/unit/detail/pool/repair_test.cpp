@@ -402,6 +402,30 @@ TEST_CASE("a chunk keeps what was finished when its next worker dies before it s
   stage.give_back();
 }
 
+TEST_CASE("a chunk whose items ruin the count of finished ones, and die, ends all the same") {
+  ChunkStage stage;
+  TaskNote& note = *stage.pool.exchange().slots.note(stage.task->handle());
+  std::size_t most_deaths = 3;
+  SECTION("each dies once") {}
+  SECTION("each may be tried again") {
+    SupervisedTerms terms;
+    terms.retries = 2;
+    note.tries = std::make_unique<Tries>(terms);
+    most_deaths = 9;
+  }
+  std::size_t deaths = 0;
+  for (; deaths < 100 && stage.pool.slot(*stage.task).load().phase() != Phase::done; ++deaths) {
+    if (deaths > 0) stage.start(*stage.task);
+    stage.header->finished = deaths % 2;
+    stage.die();
+  }
+  CHECK(deaths <= most_deaths);
+  REQUIRE(note.item_losses.size() >= 2);
+  for (std::size_t i = 1; i < note.item_losses.size(); ++i) {
+    CHECK(note.item_losses[i].item > note.item_losses[i - 1].item);
+  }
+}
+
 TEST_CASE("the block of a whole chunk's result comes back too") {
   ChunkStage stage;
   stage.header->finished = 3;
