@@ -19,19 +19,12 @@
 
 namespace procpool::detail {
 
-/// Where the kernel lists the children of this process, if it has one thread (proc(5)).
-[[nodiscard]] inline std::string list_of_children() {
-  return "/proc/self/task/" + std::to_string(::getpid()) + "/children";
-}
-
-/// False where /proc is missing, or shows another system of processes than this one's.
-[[nodiscard]] inline bool children_are_listed() { return ::access(list_of_children().c_str(), R_OK) == 0; }
-
-/// As the kernel lists them; empty where it does not.
+/// As /proc/self/task/<tid>/children lists them (proc(5)), if it has one thread; empty where /proc is missing, or shows
+/// another system of processes than this one's.
 [[nodiscard]] inline std::vector<pid_t> children_of_this_process() {
   std::vector<pid_t> children;
   pid_t pid = 0;
-  for (const char c : read_file(list_of_children())) {
+  for (const char c : read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children")) {
     if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
       pid = pid * 10 + (c - '0');
     } else if (pid != 0) {

@@ -36,6 +36,18 @@ class Births {
     return layout_.lives(index).wanted.load(std::memory_order_relaxed) != buried_[index];
   }
 
+  /// Lives of workers that had left in order, which are wished for and not ready yet.
+  [[nodiscard]] std::size_t coming_back() const noexcept {
+    std::size_t count = 0;
+    for (std::size_t index = 0; index < layout_.wanted(); ++index) {
+      if (!is_reserve_[index] || !has_life(index)) continue;
+      const Life wanted = layout_.lives(index).wanted.load(std::memory_order_relaxed);  // relaxed: as above
+      // relaxed: a hint; who is late is looked at again
+      if (layout_.row(index).ready.load(std::memory_order_relaxed) != wanted) ++count;
+    }
+    return count;
+  }
+
   /// The row is good for another life.
   void bury(std::size_t index, Life life, bool has_left_in_order) {
     buried_[index] = life;

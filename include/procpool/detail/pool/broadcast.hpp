@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <exception>
-#include <mutex>
 #include <type_traits>
 #include <utility>
 #include <vector>

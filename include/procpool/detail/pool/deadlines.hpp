@@ -76,6 +76,7 @@ class Deadlines {
   [[nodiscard]] StateWord end_one_waiting(const Waiting& late);
   void forget_ended();
   void forget_started();
+  [[nodiscard]] bool has_condemned(WorkerIndex worker);
   [[nodiscard]] bool wish_deaths();
 
   Exchange& exchange_;
@@ -281,15 +282,26 @@ inline void Deadlines::forget_ended() {
   }
 }
 
+/// The row names what a worker has in hand; where a wild write has ruined it, what was told last of the worker does.
+inline bool Deadlines::has_condemned(WorkerIndex worker) {
+  const auto is_condemned = [&](Handle handle) {
+    const StateWord word = exchange_.slots[handle].load();
+    return word.phase() == Phase::condemned && word.owner() == worker;
+  };
+  if (const std::optional<Handle> told = exchange_.condemned.take(worker); told && is_condemned(*told)) {
+    exchange_.condemned.put_back(worker, *told);
+    return true;
+  }
+  // (3) acquire-load, pairs with (3) of worker.hpp: as (1).
+  const Cell cell(layout_.row(worker).current.load(std::memory_order_acquire));
+  return cell.bits != 0 && exchange_.slots.contains(cell.handle()) && is_condemned(cell.handle());
+}
+
 /// Only the zygote may send the signal, for it alone knows that the life is not over and its pid not another's.
 inline bool Deadlines::wish_deaths() {
   bool has_wish = false;
   for (WorkerIndex worker = 0; worker < layout_.workers(); ++worker) {
-    const std::optional<Handle> handle = exchange_.condemned.take(worker);
-    if (!handle) continue;
-    const StateWord word = exchange_.slots[*handle].load();
-    if (word.phase() != Phase::condemned || word.owner() != worker) continue;
-    exchange_.condemned.put_back(worker, *handle);
+    if (!has_condemned(worker)) continue;
     LifeRegister& lives = layout_.lives(worker);
     // (2) acquire-load, pairs with (5) of zygote.hpp: this life has the task in hand, for this thread wishes the next
     // one only when it has buried it.

@@ -25,8 +25,8 @@ class ExclusiveTurn {
     // relaxed: only this thread can have written its own id
     if (shared_.holder.load(std::memory_order_relaxed) == self) {
       throw UsageError(
-          "run_on_each_worker() or resize() was called by the progress callback of a run_on_each_worker() "
-          "that is not over; call it afterwards");
+          "run_on_each_worker() or resize() was called by what a run_on_each_worker() calls, its progress callback or "
+          "a serialize(), and would wait for itself; call it afterwards");
     }
     shared_.mutex.lock();
     shared_.holder.store(self, std::memory_order_relaxed);  // relaxed: as above

@@ -289,11 +289,14 @@ inline void Supervisor::want_lives() {
   const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_acquire) != 0;
   // One for each task that waits: what another worker has in hand is no work for one more.
   std::size_t waiting = tasks_waiting() + (repair_.had_waiting() ? 1 : 0);
+  waiting -= std::min(waiting, births_.coming_back());
   const auto is_needed = [&](std::size_t index, bool is_reserve) {
     if (!is_reserve && !is_stopping) return true;
     // relaxed: what it misses the next tick sees
     if (layout_.row(index).mailbox.load(std::memory_order_relaxed) != 0) return true;
-    return waiting != 0 && waiting-- != 0;
+    if (waiting == 0) return false;
+    --waiting;
+    return true;
   };
   if (births_.want(is_needed)) zygote_.ring();
   for (std::size_t index = layout_.wanted(); index < layout_.workers(); ++index) {

@@ -140,9 +140,9 @@ inline bool Worker::claim(Cell cell) noexcept {
   Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
-  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (5) of strays.hpp, (2) of
-  // pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the claim that follows
-  // sees what the row names.
+  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (3) of deadlines.hpp, (5) of strays.hpp,
+  // (2) of pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the claim that
+  // follows sees what the row names.
   row_.current.store(cell.bits, std::memory_order_release);
   while (word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
     if (slot.transition(word, word.with_phase(Phase::claimed).with_owner(index_))) return true;

@@ -206,7 +206,7 @@ inline void Zygote::leave() {
   }
   for (;;) {
     kill_adopted();
-    if (!has_workers() && !children_are_listed()) {
+    if (!has_workers() && children_of_this_process().empty()) {  // for none may be listed
       if (const ::pid_t adopted = search_child(); adopted != 0) ::kill(adopted, SIGKILL);
     }
     int status = 0;

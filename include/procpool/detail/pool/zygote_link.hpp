@@ -37,10 +37,7 @@ class ZygoteLink {
 
   /// The zygote leaves. Where this process adopts orphans, as the first of a container does, it is its child, and would
   /// stay there dead.
-  ~ZygoteLink() {
-    socket_.reset();
-    reap_if_adopted();
-  }
+  ~ZygoteLink() { reap_if_adopted(); }
 
   /// Asks it to look at the rows and the words.
   void ring() const noexcept {
@@ -98,7 +95,7 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
   try {
     await_preload();
   } catch (...) {
-    reap_if_adopted();  // It has said why, and leaves.
+    reap_if_adopted();
     throw;
   }
 }
@@ -198,8 +195,10 @@ inline void ZygoteLink::await_preload() const {
   if (report.size() != sizeof ready) std::rethrow_exception(decode_exception(report, 0, "preload"));
 }
 
-/// Waits for its end if it is a child, and surely for no other child of the user's.
+/// Ends the stream, though another child may hold this end of it, so that the zygote leaves if it has not left. Waits
+/// for its end if it is a child, and surely for no other child of the user's.
 inline void ZygoteLink::reap_if_adopted() const noexcept {
+  ::shutdown(socket_.get(), SHUT_RDWR);
   constexpr auto pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
   siginfo_t end{};
   while (process_.is_open() && ::waitid(pidfd, static_cast<::id_t>(process_.get()), &end, WEXITED) != 0 &&

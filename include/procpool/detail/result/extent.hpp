@@ -43,7 +43,8 @@ struct alignas(64) Extent {
 
   /// The parent has read the large block of a run that `life` claimed, which may be dead.
   void give_back_from_run(Life life) noexcept {
-    run.store(0, std::memory_order_relaxed);  // relaxed: published by the exchange below
+    // (10) release-store, pairs with (1) of outbox.hpp: whoever adopts the extent fills it only when this has read it.
+    run.store(0, std::memory_order_release);
     // (7) seq_cst-rmw, pairs with (4), (6): unless the supervisor orphans it meanwhile; then of the two one frees it.
     if (!owner.compare_exchange_strong(life, 0, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
@@ -65,14 +66,20 @@ struct alignas(64) Extent {
   /// Makes an orphan that has room for `bytes` more of `size` the extent of `life`, which goes on where the dead have
   /// ended: what is left of a life does not keep more memory than it needs from others.
   [[nodiscard]] bool adopt(Life life, std::size_t bytes, std::size_t size) noexcept {
-    Life seen = owner.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
+    // (9) acquire-load, pairs with (4): what the dead have handed out. It stays until the exchange, if that succeeds:
+    // a life dies once, so the mark is the same orphan's.
+    Life seen = owner.load(std::memory_order_acquire);
     if ((seen & orphaned) == 0 || !has_room(bytes, size)) return false;
-    // (9) acquire-rmw, pairs with (4): what the dead have handed out. relaxed: a failure touches nothing.
-    if (!owner.compare_exchange_strong(seen, life, std::memory_order_acquire, std::memory_order_relaxed)) return false;
-    if (has_room(bytes, size)) return true;
-    orphan(life);  // Another had adopted it meanwhile, and died.
-    return false;
+    // relaxed: ordered by (9); a failure touches nothing
+    return owner.compare_exchange_strong(seen, life, std::memory_order_relaxed);
   }
+
+  /// False of most extents that others have: a hint.
+  [[nodiscard]] bool was_claimable() const noexcept {
+    const Life seen = owner.load(std::memory_order_relaxed);  // relaxed: claim() and adopt() look again
+    return seen == 0 || (seen & orphaned) != 0;
+  }
+
   /// For the owner; for others a hint.
   [[nodiscard]] bool has_room(std::size_t bytes, std::size_t size) const noexcept {
     const std::size_t now = used.load(std::memory_order_relaxed);  // relaxed: the owner's own, or a hint

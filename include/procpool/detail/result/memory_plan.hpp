@@ -49,7 +49,7 @@ inline MemoryPlan MemoryPlan::divide(std::size_t total, std::size_t workers, std
   plan.rings = align_up(rings);
   const std::size_t needed = plan.fixed + plan.rings + least;
   if (total == 0) {
-    total = default_reservation();
+    total = default_reservation(needed);
     if (total < needed) {
       throw SharedMemoryExhausted("this pool needs at least " + std::to_string(needed) +
                                   " bytes of shared memory; the limits of this process, a quarter of RLIMIT_AS or all "

@@ -97,11 +97,13 @@ inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes) no
 /// The first that will do: an orphan in front is filled before memory is touched that never was.
 inline std::optional<std::size_t> Outbox::claim_shared(Life life, std::size_t bytes) noexcept {
   for (std::size_t index = 0; index < count_; ++index) {
-    if (extents_[index].claim(life)) {
-      extents_[index].used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
+    Extent& extent = extents_[index];
+    if (!extent.was_claimable()) continue;
+    if (extent.claim(life)) {
+      extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
       return index;
     }
-    if (extents_[index].adopt(life, bytes, extent_size_)) return index;
+    if (extent.adopt(life, bytes, extent_size_)) return index;
   }
   return std::nullopt;
 }
@@ -136,7 +138,8 @@ inline void Outbox::orphan(Life life) noexcept {
   for (std::size_t index = 0; index < count_; ++index) {
     // relaxed: the dead write nothing any more, and their end was seen through the zygote.
     if (extents_[index].owner.load(std::memory_order_relaxed) != life) continue;
-    if (extents_[index].run.load(std::memory_order_relaxed) == 0) {  // relaxed: as above
+    // (1) acquire-load, pairs with (10) of extent.hpp: a large block that lay here was read.
+    if (extents_[index].run.load(std::memory_order_acquire) == 0) {
       extents_[index].orphan(life);
     } else {
       index += run_length(index) - 1;  // A large block was handed out: give_back() frees the run.

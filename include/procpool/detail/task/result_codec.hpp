@@ -34,7 +34,7 @@ void write_result(TaskContext& context, const T& value) {
     context.return_inline(value);
   } else {
     ScratchEncoding encoding;  // A result of some bytes takes nothing from the heap.
-    encoding->add(value);      // Of large data no copy is made but the one that write_to() makes.
+    encoding->add(value);      // Contiguous data is copied by write_to() alone.
     if (std::byte* block = context.allocate_result(encoding->size(), ResultKind::value)) encoding->write_to(block);
   }
 }

@@ -103,16 +103,17 @@ TEST_CASE("a mapping larger than the process's largest file is refused, and does
 }
 
 TEST_CASE("the default reservation keeps within the limits of the process") {
-  CHECK(procpool::detail::default_reservation() >= 64 * mebi);
+  CHECK(procpool::detail::default_reservation(0) >= 64 * mebi);
+  CHECK(procpool::detail::default_reservation(std::size_t{1} << 45) == std::size_t{1} << 45);
   CHECK(true_in_child([] {
     const rlimit little{512 * mebi, 512 * mebi};
     rlimit unlimited{};
     ::getrlimit(RLIMIT_AS, &unlimited);
     const rlimit soft{512 * mebi, unlimited.rlim_max};
     ::setrlimit(RLIMIT_FSIZE, &little);
-    const std::size_t by_file = procpool::detail::default_reservation();
+    const std::size_t by_file = procpool::detail::default_reservation(1024 * mebi);
     ::setrlimit(RLIMIT_AS, &soft);
-    const std::size_t by_address_space = procpool::detail::default_reservation();
+    const std::size_t by_address_space = procpool::detail::default_reservation(0);
     if (support::is_sanitized) ::setrlimit(RLIMIT_AS, &unlimited);  // It has long gone beyond it.
     return by_file == 512 * mebi && by_address_space == 128 * mebi && SharedMapping(by_address_space).size() > 0;
   }));
