@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -150,11 +151,12 @@ struct PoolShape {
 class PoolUnderScheduler {
  public:
   PoolUnderScheduler(Run& run, const PoolShape& shape, std::chrono::nanoseconds spin)
-      : run_(run), core_(std::make_unique<detail::PoolCore>(detail::CoreOptions{.workers = shape.workers,
-                                                                                .queue_capacity = shape.queue_capacity,
-                                                                                .shared_memory = std::size_t{16} << 20,
-                                                                                .spin = spin},
-                                                            detail::WorkerProgram())),
+      : run_(run), storage_(std::make_unique<Storage>()),
+        core_(::new(storage_->bytes) detail::PoolCore({.workers = shape.workers,
+                                                       .queue_capacity = shape.queue_capacity,
+                                                       .shared_memory = std::size_t{16} << 20,
+                                                       .spin = spin},
+                                                      detail::WorkerProgram())),
         zygote_(run, core_->exchange(), core_->layout(), shape.max_tasks),
         zygote_fiber_(run.start(
             "zygote", [this] { zygote_.live(); }, shape.zygote_is_mortal,
@@ -169,7 +171,7 @@ class PoolUnderScheduler {
   ~PoolUnderScheduler() {
     detail::Exchange& exchange = core_->exchange();
     exchange.retain();
-    core_.reset();
+    core_->~PoolCore();
     run_.join(zygote_fiber_);
     if (zygote_.kernel() != nullptr) run_.join(*zygote_.kernel());
     demand_no_slot_left(exchange);
@@ -200,6 +202,11 @@ class PoolUnderScheduler {
     return static_cast<std::int64_t>(ring.next_position() - ring.head()) <= static_cast<std::int64_t>(ring.capacity());
   }
 
+  // Workers that are yet to be killed outlive the core: what they read of it stands for their own copies.
+  struct Storage {
+    alignas(detail::PoolCore) std::byte bytes[sizeof(detail::PoolCore)];
+  };
+
   template <class T>
   [[nodiscard]] static detail::TaskRecord record_of(detail::TaskFunction run, const T& argument) {
     static_assert(sizeof(T) <= detail::TaskRecord::inline_capacity);
@@ -223,7 +230,8 @@ class PoolUnderScheduler {
   }
 
   Run& run_;
-  std::unique_ptr<detail::PoolCore> core_;
+  std::unique_ptr<Storage> storage_;
+  detail::PoolCore* core_;
   PlayedZygote zygote_;
   Fiber& zygote_fiber_;
 };
