@@ -31,8 +31,8 @@ void assign_flat(Container& container, const std::byte* bytes, std::size_t count
     if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(Item) == 0) {
       // Trivially copyable items lie there already: one memcpy, and nothing is initialized before it.
       const Item* first = reinterpret_cast<const Item*>(bytes);
-      require_valid_bools(first, count);
       container.assign(first, first + count);
+      require_valid_bools(container.data(), count);  // A copy stays as it was checked.
       return;
     }
   }
