@@ -23,7 +23,8 @@ using support::Footprint;
 
 namespace {
 
-std::uint64_t lifetimes() { return support::is_full_run() ? 50'000 : 10'000; }
+std::uint64_t recycled_lifetimes() { return support::is_full_run() ? 50'000 : 10'000; }
+std::uint64_t violent_lifetimes() { return support::is_full_run() ? 20'000 : 2'000; }
 constexpr std::uint64_t first_lifetimes = 300;  // after which nothing grows any more
 
 constexpr std::size_t window = 50;  // tasks in flight
@@ -37,11 +38,11 @@ support::MayGrow allowed(const ProcessPool<>& pool) {
 
 /// Lets workers live and end, as many as `live(count)` is told, and looks at what they leave.
 template <class Live>
-void many_lifetimes(ProcessPool<>& pool, Live live) {
+void many_lifetimes(ProcessPool<>& pool, std::uint64_t lifetimes, Live live) {
   live(first_lifetimes);
   CHECK(support::what_is_left(pool) == "");
   const Footprint before = support::footprint_of(pool);
-  live(lifetimes());
+  live(lifetimes);
   CHECK(support::what_is_left(pool) == "");
   const Footprint after = support::footprint_of(pool);
   INFO("before: " << before.text() << "\nafter:  " << after.text());
@@ -69,12 +70,12 @@ TEST_CASE("ten thousand workers that are recycled one after another leave nothin
     while (!open.empty()) take_one();
     CHECK(eventually([&] { return pool.stats().recycled - before >= lives; }, std::chrono::seconds(20)));
   };
-  many_lifetimes(pool, live);
+  many_lifetimes(pool, recycled_lifetimes(), live);
   CHECK(pool.stats().worker_deaths == 0);
   CHECK(pool.stats().failed == 0);
 }
 
-TEST_CASE("ten thousand workers that die one after another leave nothing") {
+TEST_CASE("thousands of workers that die one after another leave nothing") {
   ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{64} << 20}};
   const auto live = [&](std::uint64_t lives) {
     const std::uint64_t before = pool.stats().worker_deaths;
@@ -90,5 +91,5 @@ TEST_CASE("ten thousand workers that die one after another leave nothing") {
     while (!open.empty()) take_one();
     CHECK(pool.stats().worker_deaths - before == lives);
   };
-  many_lifetimes(pool, live);
+  many_lifetimes(pool, violent_lifetimes(), live);
 }

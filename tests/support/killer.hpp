@@ -9,17 +9,22 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <numeric>
 #include <random>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include <procpool/pool/process_pool.hpp>
 
 #include "deaths.hpp"
+#include "patience.hpp"
 
 namespace support {
 
-/// Kills one worker after another, each by SIGKILL, in a thread of its own.
+/// Kills one worker after another, each by SIGKILL, in a thread of its own. Where new workers are long in coming, as
+/// under a sanitizer, it lets them end a task between two kills, or nothing would ever be done.
 class Killer {
  public:
   /// As long as `goes_on(kills)` says so, which is asked before each kill. `pool` must still take tasks.
@@ -28,12 +33,12 @@ class Killer {
   Killer(const procpool::ProcessPool<>& pool, GoesOn goes_on, unsigned seed)
       : zygote_(zygote_of(pool)), thread_([this, &pool, goes_on, seed] {
           std::mt19937 random(seed);
-          while (goes_on(kills_.load())) {
+          for (int kills = 0; goes_on(kills); ++kills) {
             const auto workers = pool.workers();
             signal_child_of(zygote_, workers[random() % workers.size()].pid, SIGKILL);
-            ++kills_;
             // sleeps: so that the next death comes at another moment. On a busy machine a yield could last far longer.
             std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
+            static_cast<void>(eventually([&] { return tasks_done(pool.workers()) != tasks_done(workers); }, patience));
           }
           is_over_ = true;
         }) {}
@@ -45,12 +50,16 @@ class Killer {
   ~Killer() { thread_.join(); }
 
   [[nodiscard]] bool is_over() const noexcept { return is_over_; }
-  /// How many it has tried; a worker may have died before its signal came.
-  [[nodiscard]] int kills() const noexcept { return kills_; }
 
  private:
+  static constexpr std::chrono::milliseconds patience{50};  // Perhaps there are no tasks.
+
+  static std::uint64_t tasks_done(const std::vector<procpool::WorkerInfo>& workers) {
+    return std::accumulate(workers.begin(), workers.end(), std::uint64_t{0},
+                           [](std::uint64_t sum, const procpool::WorkerInfo& each) { return sum + each.tasks_done; });
+  }
+
   ::pid_t zygote_;
-  std::atomic<int> kills_{0};
   std::atomic<bool> is_over_{false};
   std::thread thread_;
 };
