@@ -251,6 +251,7 @@ void Patient::die(Lead lead, Send& send, Check& check) {
   ++deaths_[moment.stage];
   if (moment.stage == Stage::running) ++(moment.loses ? deaths_as_owner_ : deaths_beside_owner_);
   check(*sent, std::as_const(moment));
+  sent.reset();  // A lazy map keeps what it sends with each chunk.
   check_that_it_goes_on();
 }
 

@@ -38,7 +38,10 @@ class Killer {
             signal_child_of(zygote_, workers[random() % workers.size()].pid, SIGKILL);
             // sleeps: so that the next death comes at another moment. On a busy machine a yield could last far longer.
             std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
-            static_cast<void>(eventually([&] { return tasks_done(pool.workers()) != tasks_done(workers); }, patience));
+            const auto is_due = [&] {
+              return pool.sender().core->is_closed() || tasks_done(pool.workers()) != tasks_done(workers);
+            };
+            static_cast<void>(eventually(is_due, patience));
           }
           is_over_ = true;
         }) {}
