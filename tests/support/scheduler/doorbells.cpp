@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "run.hpp"
 
@@ -25,6 +26,7 @@ namespace {
 struct Bells {
   std::set<int> rung;  // descriptors
   int socket = -1;     // the supervisor's end
+  bool is_ready = false;
   bool has_hung_up = false;
   bool zygote_was_rung = false;
 };
@@ -81,7 +83,7 @@ pid_t __wrap_waitpid(pid_t pid, int* status, int options) {
   return pid;
 }
 
-/// The first message is the zygote's pid.
+/// The first message is the zygote's pid, the second that it is ready.
 ssize_t __wrap_recv(int socket, void* buffer, std::size_t size, int flags) {
   Run* run = Run::current();
   if (run == nullptr) return __real_recv(socket, buffer, size, flags);
@@ -91,6 +93,7 @@ ssize_t __wrap_recv(int socket, void* buffer, std::size_t size, int flags) {
     std::memcpy(buffer, &pid, sizeof pid);
     return sizeof pid;
   }
+  if (!std::exchange(bells.is_ready, true)) return 1;
   run->point("recv", nullptr, __builtin_return_address(0));
   if (bells.has_hung_up) return 0;
   if (bells.rung.erase(socket) != 0) return 1;
