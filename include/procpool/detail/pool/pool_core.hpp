@@ -95,7 +95,12 @@ class PoolCore {
   }
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
   void make_slot(std::unique_lock<std::mutex>& lock);
-  void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note);
+  void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
+    exchange_->retain();
+    exchange_->slots[handle].task = record;
+    if (note) set_note(handle, ticket, std::move(note));
+  }
+  void set_note(Handle handle, std::uint64_t ticket, std::unique_ptr<TaskNote> note);
   void stop() noexcept;
 
   std::unique_ptr<Exchange, Release> exchange_;
@@ -200,11 +205,7 @@ inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
 }
 
 /// If there is no memory for what the supervisor is to know, the slot is given back.
-inline void PoolCore::fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record,
-                                std::unique_ptr<TaskNote> note) {
-  exchange_->retain();
-  exchange_->slots[handle].task = record;
-  if (!note) return;
+inline void PoolCore::set_note(Handle handle, std::uint64_t ticket, std::unique_ptr<TaskNote> note) {
   const SupervisedTerms* terms = note->tries ? &note->tries->terms() : nullptr;
   exchange_->slots.set_note(handle, std::move(note));
   if (terms == nullptr) return;
@@ -273,9 +274,7 @@ inline void PoolCore::resize(std::size_t workers) {
 inline void PoolCore::close() {
   require_home();
   const std::lock_guard lock(exchange_->submit_mutex);
-  if (!refusal_) {
-    refusal_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
-  }
+  if (!refusal_) refusal_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
 }
 
 inline void PoolCore::cancel_pending() {
