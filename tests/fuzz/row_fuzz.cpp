@@ -79,7 +79,7 @@ class Scene {
   PoolLayout& layout_;
   Repair repair_;
   Deadlines deadlines_;
-  UnreadyLives unready_{workers};
+  UnreadyLives unready_;
   Clock::time_point now_ = Clock::now();
   std::uint64_t next_post_ = 0;
   Life life_ = 1;
@@ -190,7 +190,7 @@ void Scene::bury() {
   lives.status = status;
   const Life life = lives.dead;
   repair_.bury(index, life, status, deadlines_.running_for(index));
-  if (const std::exception_ptr reason = unready_.judge(row(index), life, lives.pid, status)) {
+  if (const std::exception_ptr reason = unready_.judge(workers, row(index), life, lives.pid, status)) {
     try {
       std::rethrow_exception(reason);
     } catch (const procpool::BrokenPool&) {
