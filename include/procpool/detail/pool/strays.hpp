@@ -83,7 +83,8 @@ inline bool Strays::is_run_by_nobody(Handle handle, StateWord word, const std::v
   // (5) acquire-load, pairs with (1) of worker.hpp, (3) of worker.hpp, (9) of worker.hpp: the task that the row names
   // no more has ended when its word is looked at again.
   const Cell current(layout_.row(word.owner()).current.load(std::memory_order_acquire));
-  if (current.bits == Cell(word.ticket(), handle).bits) return false;
+  // A row that names nothing is 0, and so is the cell that a ruined word of the first slot may say.
+  if (current.bits != 0 && current.bits == Cell(word.ticket(), handle).bits) return false;
   if (layout_.presence.was_idle(word.owner())) return true;
   return current.bits != 0 && current.handle() != handle && exchange_.slots.contains(current.handle()) &&
          is_in_hand_of(word.owner(), exchange_.slots[current.handle()].load());
