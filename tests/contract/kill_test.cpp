@@ -103,6 +103,7 @@ TEST_CASE("kills at any moment end the tasks that are meant and no other") {
     futures.push_back(pool.submit(
         [](int n) {
           for (std::atomic<int> turns{0}; turns < 2000; ++turns) continue;
+          while (n % 25 == 24) ::pause();  // However busy the machine is, some are killed in time.
           return n;
         },
         i));
@@ -121,7 +122,7 @@ TEST_CASE("kills at any moment end the tasks that are meant and no other") {
     }
   }
   pool.wait_idle();
-  CHECK(killed > 0);
+  CHECK(killed >= 80);
   CHECK(pool.stats().worker_deaths == killed);
 }
 
