@@ -11,31 +11,17 @@
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/in_threads.hpp"
 #include "../support/shared_page.hpp"
 
 using procpool::Future;
 using procpool::PoolClosed;
 using procpool::ProcessPool;
+using support::in_threads;
 
 namespace {
 
 int same(int x) { return x; }
-
-/// Runs `body(i)` in `count` threads that begin together.
-template <class Body>
-void in_threads(int count, Body body) {
-  std::atomic<bool> begins{false};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      begins.wait(false);
-      body(i);
-    });
-  }
-  begins = true;
-  begins.notify_all();
-  for (std::thread& thread : threads) thread.join();
-}
 
 }  // namespace
 

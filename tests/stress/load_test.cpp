@@ -14,7 +14,6 @@
 #include <random>
 #include <ranges>
 #include <set>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
+#include "../support/in_threads.hpp"
 #include "../support/killer.hpp"
 #include "../support/patience.hpp"
 #include "../support/seed.hpp"
@@ -29,28 +29,13 @@
 
 using procpool::Future;
 using procpool::ProcessPool;
+using support::in_threads;
 using support::OpensAtEnd;
 using support::SharedGate;
 
 namespace {
 
 int same(int x) { return x; }
-
-/// Runs `body(i)` in so many threads that begin together.
-template <class Body>
-void in_threads(int count, Body body) {
-  std::atomic<bool> begins{false};
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      begins.wait(false);
-      body(i);
-    });
-  }
-  begins = true;
-  begins.notify_all();
-  for (std::thread& thread : threads) thread.join();
-}
 
 }  // namespace
 
