@@ -13,6 +13,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Cancelled;
 using procpool::Future;
@@ -20,11 +21,10 @@ using procpool::PoolClosed;
 using procpool::ProcessPool;
 using support::eventually;
 using support::OpensAtEnd;
+using support::same;
 using support::SharedGate;
 
 namespace {
-
-int same(int x) { return x; }
 
 /// Keeps the pool's one worker at the gate.
 Future<void> hold_worker(ProcessPool<>& pool, const SharedGate& gate) {

@@ -23,6 +23,7 @@
 #include "../support/catch.hpp"
 #include "../support/in_child.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using Catch::Matchers::ContainsSubstring;
@@ -33,10 +34,9 @@ using procpool::RemoteOrigin;
 using procpool::SharedMemoryExhausted;
 using procpool::UsageError;
 using procpool::WorkerDied;
+using support::same;
 
 namespace {
-
-int same(int x) { return x; }
 
 class KeepsItsType : public std::runtime_error {
  public:

@@ -22,6 +22,7 @@
 #include "../support/catch.hpp"
 #include "../support/in_child.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Cancelled;
 using procpool::PoolClosed;
@@ -29,17 +30,12 @@ using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::eventually;
 using support::OpensAtEnd;
+using support::refuse_threes;
 using support::SharedCount;
 using support::SharedGate;
+using support::twice;
 
 namespace {
-
-int twice(int x) { return 2 * x; }
-
-int refuse_threes(int x) {
-  if (x % 10 == 3) throw std::out_of_range("item " + std::to_string(x));
-  return x;
-}
 
 /// Numbers without end that tell how many of them were read, and by whom.
 class Source {

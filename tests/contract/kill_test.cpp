@@ -14,6 +14,7 @@
 #include "../support/catch.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::Cancelled;
@@ -21,6 +22,7 @@ using procpool::Future;
 using procpool::ProcessPool;
 using procpool::SharedFuture;
 using support::OpensAtEnd;
+using support::pid_of_worker;
 using support::SharedGate;
 
 namespace {
@@ -33,7 +35,6 @@ namespace {
   gate->pass();
   for (;;) ::pause();
 }
-::pid_t pid_of_worker() { return ::getpid(); }
 
 }  // namespace
 

@@ -20,6 +20,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::Cancelled;
@@ -29,12 +30,11 @@ using procpool::ProcessPool;
 using procpool::UsageError;
 using support::eventually;
 using support::OpensAtEnd;
+using support::same;
 using support::SharedCount;
 using support::SharedGate;
 
 namespace {
-
-int same(int x) { return x; }
 
 /// A task that counts itself, then waits at the gate.
 auto counted_wait(const SharedCount& count, const SharedGate& gate) {

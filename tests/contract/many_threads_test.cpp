@@ -13,17 +13,13 @@
 #include "../support/catch.hpp"
 #include "../support/in_threads.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::PoolClosed;
 using procpool::ProcessPool;
 using support::in_threads;
-
-namespace {
-
-int same(int x) { return x; }
-
-}  // namespace
+using support::same;
 
 TEST_CASE("thirty-two threads submit at once and each gets its own results") {
   ProcessPool pool{2};

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <functional>
-#include <numeric>
 #include <ranges>
 #include <stdexcept>
 #include <string>
@@ -15,25 +14,17 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using procpool::Outcome;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::numbers;
+using support::refuse_threes;
 using support::SharedCount;
 
 namespace {
-
-std::vector<int> numbers(int count) {
-  std::vector<int> items(static_cast<std::size_t>(count));
-  std::iota(items.begin(), items.end(), 0);
-  return items;
-}
-
-int refuse_threes(int x) {
-  if (x % 10 == 3) throw std::out_of_range("item " + std::to_string(x));
-  return x;
-}
 
 int crash_on_three(int x) {
   if (x % 10 == 3) ::raise(SIGKILL);

@@ -23,20 +23,16 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::ProcessPool;
+using support::numbers;
 using support::SharedCount;
+using support::twice;
 
 namespace {
 
-int twice(int x) { return 2 * x; }
 std::size_t length(const std::string& text) { return text.size(); }
-
-std::vector<int> numbers(int count) {
-  std::vector<int> items(static_cast<std::size_t>(count));
-  std::iota(items.begin(), items.end(), 0);
-  return items;
-}
 
 std::vector<int> all_twice(std::vector<int> items) {
   for (int& item : items) item *= 2;

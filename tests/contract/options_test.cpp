@@ -21,6 +21,7 @@
 #include "../support/address_space.hpp"
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using procpool::PoolOptions;
@@ -28,13 +29,8 @@ using procpool::ProcessPool;
 using procpool::UsageError;
 using procpool::WaitPolicy;
 using support::eventually;
+using support::same;
 using support::SharedCount;
-
-namespace {
-
-int same(int x) { return x; }
-
-}  // namespace
 
 TEST_CASE("the number of workers may be of any integral type but bool") {
   CHECK(ProcessPool(2).workers().size() == 2);

@@ -17,18 +17,18 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::ProcessPool;
 using procpool::Progress;
 using support::eventually;
 using support::OpensAtEnd;
+using support::same;
 using support::SharedCount;
 using support::SharedGate;
 
 namespace {
-
-int same(int x) { return x; }
 
 /// Keeps what was reported.
 class Reports {

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <numeric>
 #include <set>
 #include <string>
 #include <thread>
@@ -20,6 +19,7 @@
 #include "../support/deaths.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::Future;
@@ -28,6 +28,7 @@ using procpool::ProcessPool;
 using procpool::UsageError;
 using procpool::WorkerDied;
 using support::eventually;
+using support::numbers;
 using support::OpensAtEnd;
 using support::SharedCount;
 using support::SharedGate;
@@ -39,12 +40,6 @@ std::size_t living(const Pool& pool) {
   const auto workers = pool.workers();
   return static_cast<std::size_t>(
       std::count_if(workers.begin(), workers.end(), [](const procpool::WorkerInfo& each) { return each.pid != 0; }));
-}
-
-std::vector<int> numbers(int count) {
-  std::vector<int> items(static_cast<std::size_t>(count));
-  std::iota(items.begin(), items.end(), 0);
-  return items;
 }
 
 }  // namespace

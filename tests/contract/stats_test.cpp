@@ -15,6 +15,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::Cancelled;
@@ -24,13 +25,8 @@ using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::eventually;
 using support::OpensAtEnd;
+using support::same;
 using support::SharedGate;
-
-namespace {
-
-int same(int x) { return x; }
-
-}  // namespace
 
 TEST_CASE("a pool counts what waits, what runs and what is done") {
   const SharedGate gate;

@@ -18,6 +18,7 @@
 #include "../support/catch.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using Catch::Matchers::Contains;
@@ -30,6 +31,7 @@ using procpool::UsageError;
 using procpool::WorkerDied;
 using support::eventually;
 using support::OpensAtEnd;
+using support::pid_of_worker;
 using support::Shared;
 using support::SharedCount;
 using support::SharedGate;
@@ -51,7 +53,6 @@ int hang_on_multiples_of_five(int i) {
 void run_until_asked_to_stop() {
   if (!eventually([] { return procpool::this_task::stop_requested(); }, 20s)) ::abort();
 }
-::pid_t pid_of_worker() { return ::getpid(); }
 
 }  // namespace
 

@@ -25,6 +25,7 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::BrokenPool;
@@ -32,11 +33,10 @@ using procpool::Future;
 using procpool::PoolOptions;
 using procpool::ProcessPool;
 using support::die;
+using support::twice;
 using support::Way;
 
 namespace {
-
-int twice(int x) { return 2 * x; }
 
 /// The message of the BrokenPool that `action` throws, and that of the exception nested in it.
 struct Breakage {

@@ -37,8 +37,8 @@ using support::Way;
 
 namespace {
 
-constexpr std::size_t workers = 2;
-constexpr std::size_t items = 10;
+constexpr std::size_t matrix_workers = 2;
+constexpr std::size_t matrix_items = 10;
 constexpr std::size_t bad_item = 5;  // in the middle of a chunk of four
 constexpr std::size_t bad_worker = 1;
 
@@ -104,7 +104,7 @@ struct Cell {
 
 /// What all processes write on.
 struct Board {
-  std::array<std::atomic<int>, items> runs{};
+  std::array<std::atomic<int>, matrix_items> runs{};
   std::atomic<::pid_t> victim{0};          // in which the event came about
   std::atomic<std::uint32_t> stopping{0};  // a process that is about to stop itself
 };
@@ -242,7 +242,7 @@ bool is_right(const Carrier& result) {
 
 std::vector<Carrier> good_items() {
   std::vector<Carrier> list;
-  for (std::size_t item = 0; item < items; ++item) list.emplace_back(item);
+  for (std::size_t item = 0; item < matrix_items; ++item) list.emplace_back(item);
   return list;
 }
 std::vector<Carrier> items_of(const Cell& cell) {
@@ -292,7 +292,7 @@ void check_failure(const Cell& cell, const std::exception_ptr& failure, std::opt
 
 /// Every item ran once; the bad one only if it came to that.
 void check_runs(const Cell& cell) {
-  for (std::size_t item = 0; item < items; ++item) {
+  for (std::size_t item = 0; item < matrix_items; ++item) {
     const int runs = board().runs[item];
     if (runs != (item == bad_item ? cell.runs_of_the_bad_one() : 1))
       FAIL("item " << item << " ran " << runs << " times");
@@ -301,7 +301,7 @@ void check_runs(const Cell& cell) {
 
 /// A verb that could not send an item sent none behind it, and ran none twice.
 void check_runs_of_a_call_that_failed() {
-  for (std::size_t item = 0; item < items; ++item) {
+  for (std::size_t item = 0; item < matrix_items; ++item) {
     const int runs = board().runs[item];
     if (runs > (item < bad_item ? 1 : 0)) FAIL("item " << item << " ran " << runs << " times");
   }
@@ -312,7 +312,7 @@ template <class Verb>
 void fill_matrix(Verb verb, std::vector<std::size_t> chunk_sizes) {
   board();  // There before the workers.
   const Executioner executioner;
-  ProcessPool pool{workers};
+  ProcessPool pool{matrix_workers};
   std::size_t deaths = 0;
   for (const Row& row : rows) {
     for (const Column& column : columns) {
@@ -329,8 +329,9 @@ void fill_matrix(Verb verb, std::vector<std::size_t> chunk_sizes) {
         verb(pool.with({.chunk_size = chunk_size, .label = "matrix"}), pool, cell, chunk_size, check);
 
         const auto values = pool.map(work, good_items());
-        REQUIRE(values.size() == items);
-        for (std::size_t item = 0; item < items; ++item) REQUIRE((values[item].item == item && is_right(values[item])));
+        REQUIRE(values.size() == matrix_items);
+        for (std::size_t item = 0; item < matrix_items; ++item)
+          REQUIRE((values[item].item == item && is_right(values[item])));
         pool.wait_idle();
         CHECK(pool.stats().worker_deaths == deaths);
         CHECK(support::what_is_left(pool) == "");
@@ -366,7 +367,7 @@ Read read_all(Results results) {
 /// The items that a lazy map gives in this cell, in order.
 std::vector<std::size_t> items_given_in(const Cell& cell) {
   std::vector<std::size_t> given;
-  for (std::size_t item = 0; item < (cell.fails_to_send() ? bad_item : items); ++item) {
+  for (std::size_t item = 0; item < (cell.fails_to_send() ? bad_item : matrix_items); ++item) {
     if (item != bad_item) given.push_back(item);
   }
   return given;
@@ -403,15 +404,15 @@ struct ThrowsAtItsEnd {
 TEST_CASE("whatever happens at any step of a submitted task costs that task alone") {
   const auto verb = [](const auto& terms, auto&, const Cell& cell, std::size_t, const auto& check) {
     check([&] {
-      std::vector<Future<Carrier>> futures(items);
+      std::vector<Future<Carrier>> futures(matrix_items);
       std::exception_ptr failure;
-      for (std::size_t item = 0; item < items; ++item) {
+      for (std::size_t item = 0; item < matrix_items; ++item) {
         const Carrier argument = item == bad_item ? Carrier(item, cell) : Carrier(item);
         const auto sending = failure_of([&] { return futures[item] = terms.submit(work, argument), 0; });
         if (sending) failure = sending;
         REQUIRE((sending != nullptr) == (item == bad_item && cell.fails_to_send()));
       }
-      for (std::size_t item = 0; item < items; ++item) {
+      for (std::size_t item = 0; item < matrix_items; ++item) {
         if (item != bad_item) REQUIRE(is_right(futures[item].get()));
         else if (!cell.fails_to_send()) failure = failure_of([&] { return futures[item].get(); });
       }
@@ -433,8 +434,8 @@ TEST_CASE("whatever happens at any step of an item of a map costs that item alon
     if (cell.fails_to_send()) return;  // There are no outcomes.
     check([&] {
       const auto outcomes = terms.map_outcomes(work, items_of(cell));
-      REQUIRE(outcomes.size() == items);
-      for (std::size_t item = 0; item < items; ++item) {
+      REQUIRE(outcomes.size() == matrix_items);
+      for (std::size_t item = 0; item < matrix_items; ++item) {
         REQUIRE(outcomes[item].position() == item);
         if (item != bad_item) REQUIRE(is_right(*outcomes[item]));
       }
@@ -475,7 +476,7 @@ TEST_CASE("whatever happens at any step of an item of an imap_unordered costs th
 TEST_CASE("whatever happens at any step of an item of a map_reduce fails the reduction once all others have run") {
   const auto verb = [](const auto& terms, auto& pool, const Cell& cell, std::size_t chunk_size, const auto& check) {
     // A chunk has one result, for which its last item stands.
-    const std::size_t chunk_end = std::min(items, (bad_item / chunk_size + 1) * chunk_size);
+    const std::size_t chunk_end = std::min(matrix_items, (bad_item / chunk_size + 1) * chunk_size);
     const std::size_t position = cell.row.step > Step::argument_destroyed ? chunk_end - 1 : bad_item;
     check([&] {
       check_failure(cell, failure_of([&] { return terms.map_reduce(work, add, Carrier(), items_of(cell)); }), position);
@@ -484,7 +485,7 @@ TEST_CASE("whatever happens at any step of an item of a map_reduce fails the red
       check_runs_of_a_call_that_failed();
     });
     std::size_t sum = 0;
-    for (std::size_t item = 0; item < items; ++item) sum += value_of(item);
+    for (std::size_t item = 0; item < matrix_items; ++item) sum += value_of(item);
     CHECK(terms.map_reduce(work, add, Carrier(), good_items()).value == sum);
   };
   fill_matrix(verb, {1, 4});
@@ -497,11 +498,11 @@ TEST_CASE("whatever happens at any step of a call on each worker costs one worke
       argument.worker = bad_worker;
       check_failure(cell, failure_of([&] { return terms.run_on_each_worker(work, argument); }), std::nullopt);
       pool.wait_idle();
-      const int runs_of_others = cell.fails_to_send() ? 0 : static_cast<int>(workers) - 1;
+      const int runs_of_others = cell.fails_to_send() ? 0 : static_cast<int>(matrix_workers) - 1;
       CHECK(board().runs[0] == runs_of_others + cell.runs_of_the_bad_one());
     });
     const auto results = terms.run_on_each_worker(work, Carrier(3));
-    REQUIRE(results.size() == workers);
+    REQUIRE(results.size() == matrix_workers);
     for (const Carrier& result : results) CHECK((result.item == 3 && is_right(result)));
   };
   fill_matrix(verb, {1});

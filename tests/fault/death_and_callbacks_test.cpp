@@ -15,6 +15,7 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/patience.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::Outcome;
@@ -22,15 +23,15 @@ using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::die;
 using support::eventually;
+using support::twice;
 using support::Way;
 
 namespace {
 
-int twice(int x) { return 2 * x; }
 int end_worker(int) { die(Way::kill); }
 
 /// Dies when it arrives in a worker.
-struct Deadly {
+struct DeadlyArgument {
   template <class Archive>
   void save(Archive& archive) const {
     archive(0);
@@ -91,7 +92,7 @@ TEST_CASE("callbacks that submit what dies when it arrives leave all other tasks
     futures.push_back(pool.submit(twice, i));
     futures.back().on_ready([&](const Outcome<int>& outcome) {
       values += outcome.has_value() ? 1 : 0;
-      pool.submit([](const Deadly&) { return 1; }, Deadly()).on_ready([&](const Outcome<int>& next) {
+      pool.submit([](const DeadlyArgument&) { return 1; }, DeadlyArgument()).on_ready([&](const Outcome<int>& next) {
         deaths += is_death(next) ? 1 : 0;
       });
     });

@@ -50,11 +50,11 @@ std::size_t stride() {
 /// The same where each death costs as many steps as it has instructions before it.
 std::size_t stride_in_turn() { return support::is_sanitized ? 7 * stride() : stride(); }
 
-constexpr std::size_t most_items = 3;
+constexpr std::size_t watched_items = 3;
 
 /// How often each item of a map ran, in all processes; any other task is item 0.
-struct Runs {
-  std::array<std::atomic<int>, most_items> of{};
+struct ItemRuns {
+  std::array<std::atomic<int>, watched_items> of{};
 };
 
 enum class Stage { queued, claimed, running, ended };
@@ -72,7 +72,7 @@ class Patient {
   explicit Patient(int workers) : pool_{{.workers = workers, .wait = WaitPolicy::block}} {}
 
   [[nodiscard]] ProcessPool<>& pool() noexcept { return pool_; }
-  [[nodiscard]] Runs* runs() const noexcept { return runs_.get(); }
+  [[nodiscard]] ItemRuns* runs() const noexcept { return runs_.get(); }
 
   /// Counts the test case as skipped if the machine lets no worker be traced.
   [[nodiscard]] bool can_be_traced() const;
@@ -116,7 +116,7 @@ class Patient {
 
   [[nodiscard]] procpool::detail::PoolCore& core() const noexcept { return *pool_.sender().core; }
 
-  const support::Shared<Runs> runs_;  // before the pool, so that its workers share it
+  const support::Shared<ItemRuns> runs_;  // before the pool, so that its workers share it
   ProcessPool<> pool_;
   std::function<void()> prepare_ = [] {};
   std::size_t killed_ = 0;
@@ -287,7 +287,7 @@ void check_end(const Patient& patient, const Moment& moment, Get get, const T& v
 /// The same of all items of a map; `value(item)` is what an item is to give.
 template <class T, class Value>
 void check_items(const Patient& patient, const Moment& moment, std::vector<Outcome<T>>& outcomes, Value value) {
-  REQUIRE(outcomes.size() == most_items);
+  REQUIRE(outcomes.size() == watched_items);
   for (Outcome<T>& outcome : outcomes) {
     const std::size_t item = outcome.position();
     check_end(
@@ -295,7 +295,7 @@ void check_items(const Patient& patient, const Moment& moment, std::vector<Outco
   }
 }
 
-auto doubling(Runs* runs) {
+auto doubling(ItemRuns* runs) {
   return [runs](int x) {
     ++runs->of[0];
     return 2 * x;
@@ -303,16 +303,16 @@ auto doubling(Runs* runs) {
 }
 
 /// Its argument and its result need blocks of shared memory.
-auto echo(Runs* runs) {
+auto echo(ItemRuns* runs) {
   return [runs](std::string text) {
     ++runs->of[0];
     return text;
   };
 }
 
-std::string text_of(int item) { return std::string(100, static_cast<char>('a' + item)); }
-const std::vector<int> items = {0, 1, 2};
-static_assert(most_items == 3);
+std::string letters_of(int item) { return std::string(100, static_cast<char>('a' + item)); }
+const std::vector<int> all_items = {0, 1, 2};
+static_assert(watched_items == 3);
 
 }  // namespace
 
@@ -442,7 +442,7 @@ TEST_CASE("a worker that dies at any instruction of a chunk of numbers loses one
     return 2 * item;
   };
   patient.die_at_each_instruction(
-      [&] { return patient.pool().with({.chunk_size = most_items}).imap_unordered_outcomes(twice, items); },
+      [&] { return patient.pool().with({.chunk_size = watched_items}).imap_unordered_outcomes(twice, all_items); },
       [&](auto& results, const Moment& moment) {
         std::vector<Outcome<int>> outcomes;
         for (auto& outcome : results) outcomes.push_back(std::move(outcome));
@@ -455,14 +455,15 @@ TEST_CASE("a worker that dies at any instruction of a chunk of texts loses one i
   if (!patient.can_be_traced()) return;
   const auto write = [runs = patient.runs()](int item) {
     ++runs->of[static_cast<std::size_t>(item)];
-    return text_of(item);
+    return letters_of(item);
   };
   const auto send_all = [&] {
-    return std::async(std::launch::async,
-                      [&] { return patient.pool().with({.chunk_size = most_items}).map_outcomes(write, items); });
+    return std::async(std::launch::async, [&] {
+      return patient.pool().with({.chunk_size = watched_items}).map_outcomes(write, all_items);
+    });
   };
   patient.die_at_each_instruction(send_all, [&](auto& values, const Moment& moment) {
     auto outcomes = values.get();
-    check_items(patient, moment, outcomes, text_of);
+    check_items(patient, moment, outcomes, letters_of);
   });
 }

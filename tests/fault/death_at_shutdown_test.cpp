@@ -15,11 +15,13 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::die;
+using support::twice;
 using support::Way;
 
 namespace {
@@ -94,8 +96,6 @@ struct Doomed {
     }
   }
 };
-
-int twice(int x) { return 2 * x; }
 
 void kill_idle_workers(const ProcessPool<>& pool, std::size_t most) {
   const ::pid_t zygote = support::zygote_of(pool);

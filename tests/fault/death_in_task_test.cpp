@@ -15,6 +15,7 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
@@ -23,11 +24,10 @@ using support::all_ways;
 using support::death_of;
 using support::die;
 using support::is_in_worker;
+using support::twice;
 using support::Way;
 
 namespace {
-
-int twice(int x) { return 2 * x; }
 
 /// Dies at one step of its way through a worker.
 struct Deadly {

@@ -30,18 +30,18 @@
 #include "../support/deaths.hpp"
 #include "../support/in_child.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::UsageError;
 using support::die;
+using support::twice;
 using support::UserProcess;
 using support::Way;
 
 namespace {
-
-int twice(int x) { return 2 * x; }
 
 /// The disposition of every signal.
 std::array<struct sigaction, NSIG> dispositions() {

@@ -23,6 +23,7 @@
 #include "../support/deaths.hpp"
 #include "../support/leftovers.hpp"
 #include "../support/namespaces.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::BrokenPool;
@@ -30,15 +31,13 @@ using procpool::PoolOptions;
 using procpool::ProcessPool;
 using procpool::SharedMemoryExhausted;
 using procpool::WorkerDied;
+using support::kill_worker;
+using support::mebi;
+using support::text_of;
+using support::twice;
 using support::UserProcess;
 
 namespace {
-
-constexpr std::size_t mebi = std::size_t{1} << 20;
-
-int twice(int x) { return 2 * x; }
-std::string text_of(std::size_t size) { return std::string(size, 'x'); }
-void die() { ::raise(SIGKILL); }
 
 /// The soft limit alone, so that it can be raised again.
 void limit(__rlimit_resource_t resource, ::rlim_t value) {
@@ -51,7 +50,7 @@ void limit(__rlimit_resource_t resource, ::rlim_t value) {
 /// Whether a pool does all that it is for.
 bool works(const ProcessPool<>& pool) {
   try {
-    pool.submit(die).get();
+    pool.submit(kill_worker).get();
     return false;
   } catch (const WorkerDied&) {
   }
@@ -124,7 +123,7 @@ TEST_CASE("a dead worker for which its user may have no other process is replace
     if (!limit_zygote(1)) return 1;
     const auto has_died = [&] {
       try {
-        pool.submit(die).get();
+        pool.submit(kill_worker).get();
       } catch (const WorkerDied&) {
         return true;
       }

@@ -11,7 +11,6 @@
 
 #include <array>
 #include <atomic>
-#include <climits>
 #include <cstddef>
 #include <fstream>
 #include <string>
@@ -24,32 +23,31 @@
 #include "../support/leftovers.hpp"
 #include "../support/namespaces.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::SharedMemoryExhausted;
 using procpool::WorkerDied;
+using support::for_ever;
+using support::mebi;
+using support::size_of;
+using support::text_of;
+using support::twice;
 using support::UserProcess;
 
 namespace {
 
-constexpr std::size_t mebi = std::size_t{1} << 20;
-constexpr int for_ever = INT_MAX;
-
 /// Which commits of memory the system refuses, to this process and all that descend from it.
-struct Plan {
+struct CommitPlan {
   std::atomic<int> granted{for_ever};  // the next ones, which succeed; the others fail
   std::atomic<int> refused{0};         // so far
 };
-Plan& plan() {
-  static const support::Shared<Plan> shared;
+CommitPlan& commit_plan() {
+  static const support::Shared<CommitPlan> shared;
   return *shared;
 }
-
-int twice(int x) { return 2 * x; }
-std::size_t size_of(const std::string& text) { return text.size(); }
-std::string text_of(std::size_t size) { return std::string(size, 'x'); }
 
 bool works(const ProcessPool<>& pool, std::size_t bytes) {
   try {
@@ -92,9 +90,9 @@ std::size_t promised_memory() {
 
 /// The C library's, but for what a test has it refuse.
 extern "C" int fallocate(int fd, int mode, ::off_t offset, ::off_t length) {
-  if (plan().granted != for_ever && plan().granted-- <= 0) {
-    plan().granted = 0;
-    ++plan().refused;
+  if (commit_plan().granted != for_ever && commit_plan().granted-- <= 0) {
+    commit_plan().granted = 0;
+    ++commit_plan().refused;
     errno = ENOSPC;
     return -1;
   }
@@ -137,16 +135,16 @@ TEST_CASE("a pool that the system gives no memory is not made, and says so") {
   int granted = 0;
   for (bool is_made = false; !is_made; ++granted) {
     REQUIRE(granted < 100);
-    plan().granted = granted;
+    commit_plan().granted = granted;
     try {
       const ProcessPool pool{{.workers = 2, .shared_memory = 64 * mebi}};
       is_made = true;
-      plan().granted = for_ever;
+      commit_plan().granted = for_ever;
       CHECK(works(pool, mebi));
     } catch (const SharedMemoryExhausted& refusal) {
       CHECK_THAT(refusal.what(), Catch::Matchers::ContainsSubstring("the system has no memory"));
     }
-    plan().granted = for_ever;
+    commit_plan().granted = for_ever;
   }
   CHECK(granted > 1);
 }
@@ -155,15 +153,15 @@ TEST_CASE("an argument or a result for which the system has no memory fails alon
   ProcessPool pool{{.workers = 1, .shared_memory = 512 * mebi}};
   REQUIRE(works(pool, mebi));
   for (int round = 0; round < 3; ++round) {
-    const int before = plan().refused;
-    plan().granted = 0;
+    const int before = commit_plan().refused;
+    commit_plan().granted = 0;
     CHECK_THROWS_AS(pool.submit(size_of, std::string(8 * mebi, 'x')), SharedMemoryExhausted);
-    CHECK(plan().refused > before);
-    const int before_result = plan().refused;
+    CHECK(commit_plan().refused > before);
+    const int before_result = commit_plan().refused;
     CHECK_THROWS_AS(pool.submit(text_of, 8 * mebi).get(), SharedMemoryExhausted);
-    CHECK(plan().refused > before_result);
+    CHECK(commit_plan().refused > before_result);
     CHECK(pool.submit(twice, 4).get() == 8);
-    plan().granted = for_ever;
+    commit_plan().granted = for_ever;
   }
   CHECK(works(pool, 8 * mebi));
   CHECK(support::what_is_left(pool) == "");
@@ -172,7 +170,7 @@ TEST_CASE("an argument or a result for which the system has no memory fails alon
 TEST_CASE("futures for which the system has no memory are refused, and those that are held keep their results") {
   ProcessPool pool{{.workers = 1, .shared_memory = 512 * mebi}};
   std::vector<Future<int>> futures;
-  plan().granted = 1;  // for the memory of a few thousand futures
+  commit_plan().granted = 1;  // for the memory of a few thousand futures
   try {
     for (;;) {
       futures.push_back(pool.submit(twice, static_cast<int>(futures.size())));
@@ -184,6 +182,6 @@ TEST_CASE("futures for which the system has no memory are refused, and those tha
                Catch::Matchers::ContainsSubstring(std::to_string(futures.size()) + " futures are held"));
   }
   for (std::size_t i = 0; i < futures.size(); ++i) CHECK(futures[i].get() == 2 * static_cast<int>(i));
-  plan().granted = for_ever;
+  commit_plan().granted = for_ever;
   CHECK(works(pool, mebi));
 }

@@ -24,15 +24,15 @@
 #include "../support/leftovers.hpp"
 #include "../support/namespaces.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::twice;
 using support::UserProcess;
 
 namespace {
-
-int twice(int x) { return 2 * x; }
 
 template <class Future>
 bool dies(Future future) {

@@ -14,21 +14,20 @@
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
 #include "../support/signal_storm.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::die;
+using support::mebi;
+using support::size_of;
+using support::text_of;
+using support::twice;
 using support::UserProcess;
 using support::Way;
 
 namespace {
-
-constexpr std::size_t mebi = std::size_t{1} << 20;
-
-int twice(int x) { return 2 * x; }
-std::size_t size_of(const std::string& text) { return text.size(); }
-std::string text_of(std::size_t size) { return std::string(size, 'x'); }
 
 struct Counts {
   std::atomic<int> here{0};        // signals handled in the user's process

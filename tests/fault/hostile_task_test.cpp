@@ -19,16 +19,15 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::mebi;
+using support::size_of;
+using support::text_of;
 
 namespace {
-
-constexpr std::size_t mebi = std::size_t{1} << 20;
-
-std::string text_of(std::size_t size) { return std::string(size, 'x'); }
-std::size_t size_of(const std::string& text) { return text.size(); }
 
 /// Small and large tasks, results beyond what any worker has committed so far among them.
 void check_that_it_works(const ProcessPool<>& pool, std::size_t bytes) {

@@ -28,7 +28,7 @@ using procpool::WaitPolicy;
 
 namespace {
 
-constexpr std::size_t workers = 20;
+constexpr std::size_t doomed_workers = 20;
 
 /// Leaves this process's sockets the least room that Linux gives, which is for six messages instead of 278.
 void make_sockets_small() {
@@ -41,7 +41,7 @@ void make_sockets_small() {
 /// What the user's process tells the test.
 struct Report {
   ::pid_t zygote = 0;
-  std::array<::pid_t, workers> pids{};
+  std::array<::pid_t, doomed_workers> pids{};
   std::atomic<bool> is_written{false};
 };
 
@@ -51,7 +51,7 @@ TEST_CASE("more deaths than a socket holds messages, while nobody reads them, ar
   const support::Shared<Report> report;
   const support::SharedGate gate;
   support::UserProcess user([&] {
-    ProcessPool pool{{.workers = workers, .wait = WaitPolicy::block, .preload = make_sockets_small}};
+    ProcessPool pool{{.workers = doomed_workers, .wait = WaitPolicy::block, .preload = make_sockets_small}};
     report->zygote = support::zygote_of(pool);
     const std::vector<::pid_t> pids = support::pids_of(pool);
     std::copy(pids.begin(), pids.end(), report->pids.begin());
@@ -60,7 +60,7 @@ TEST_CASE("more deaths than a socket holds messages, while nobody reads them, ar
     const auto later = pool.run_on_each_worker([] { return ::getpid(); });
     std::set<::pid_t> all(later.begin(), later.end());
     all.insert(pids.begin(), pids.end());
-    return all.size() == 2 * workers && pool.stats().worker_deaths == workers ? 0 : 1;
+    return all.size() == 2 * doomed_workers && pool.stats().worker_deaths == doomed_workers ? 0 : 1;
   });
   REQUIRE(support::eventually([&] { return report->is_written.load(); }, std::chrono::seconds(60)));
   ::kill(user.pid(), SIGSTOP);

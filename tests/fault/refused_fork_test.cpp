@@ -9,7 +9,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <climits>
 #include <system_error>
 #include <vector>
 
@@ -19,20 +18,24 @@
 #include "../support/deaths.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::BrokenPool;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
+using support::for_ever;
+using support::kill_worker;
+using support::twice;
 
 namespace {
 
 /// Which forks fail, of this process and of all that descend from it.
-struct Plan {
+struct ForkPlan {
   std::atomic<int> granted{0};  // the next ones, which work
   std::atomic<int> refused{0};  // those after them, which fail
 };
-Plan& plan() {
-  static const support::Shared<Plan> shared;
+ForkPlan& fork_plan() {
+  static const support::Shared<ForkPlan> shared;
   return *shared;
 }
 
@@ -40,26 +43,22 @@ Plan& plan() {
 class Refusal {
  public:
   explicit Refusal(int refused, int granted = 0) {
-    plan().granted = granted;
-    plan().refused = refused;
+    fork_plan().granted = granted;
+    fork_plan().refused = refused;
   }
   Refusal(const Refusal&) = delete;
   Refusal& operator=(const Refusal&) = delete;
-  ~Refusal() { plan().refused = 0; }
+  ~Refusal() { fork_plan().refused = 0; }
 };
 
 bool is_refused() {
-  if (plan().refused == 0 || plan().granted-- > 0) return false;
-  plan().granted = 0;
-  --plan().refused;
+  if (fork_plan().refused == 0 || fork_plan().granted-- > 0) return false;
+  fork_plan().granted = 0;
+  --fork_plan().refused;
   return true;
 }
 
 constexpr int forks_of_a_zygote = 2;
-constexpr int for_ever = INT_MAX;
-
-int twice(int x) { return 2 * x; }
-void die() { ::raise(SIGKILL); }
 
 }  // namespace
 
@@ -91,7 +90,7 @@ TEST_CASE("a pool whose own process the system refuses is not made, and leaves n
   for (int granted = 0; granted < forks_of_a_zygote; ++granted) {
     const Refusal refusal(1, granted);
     CHECK_THROWS_AS(ProcessPool(2), std::system_error);
-    CHECK(plan().refused == 0);
+    CHECK(fork_plan().refused == 0);
   }
   ProcessPool pool{2};
   CHECK(pool.submit(twice, 1).get() == 2);
@@ -107,11 +106,11 @@ TEST_CASE("a pool that gets only some of its workers works with those, and leave
 TEST_CASE("a pool whose dead worker is not replaced for a moment loses nothing but the task that killed it") {
   ProcessPool pool{1};
   const Refusal refusal(3);  // tried again after 20, 40 and 80 ms, well within the second that breaks a pool
-  auto doomed = pool.submit(die);
+  auto doomed = pool.submit(kill_worker);
   auto next = pool.submit(twice, 3);
   CHECK_THROWS_AS(doomed.get(), WorkerDied);
   CHECK(next.get() == 6);
-  CHECK(plan().refused == 0);
+  CHECK(fork_plan().refused == 0);
 }
 
 TEST_CASE("a pool works with the workers that are left, and is broken when the last cannot be replaced") {
@@ -120,11 +119,11 @@ TEST_CASE("a pool works with the workers that are left, and is broken when the l
   const support::OpensAtEnd opens(gate);
   static_cast<void>(support::pids_of(pool));  // Both are there.
   const Refusal refusal(for_ever);
-  CHECK_THROWS_AS(pool.submit(die).get(), WorkerDied);
+  CHECK_THROWS_AS(pool.submit(kill_worker).get(), WorkerDied);
   CHECK(pool.map(twice, std::vector{1, 2, 3}) == std::vector{2, 4, 6});
   auto doomed = pool.submit([gate = gate.get()] {
     gate->pass();
-    die();
+    kill_worker();
   });
   std::vector<procpool::Future<int>> waiting;
   for (int i = 0; i < 20; ++i) waiting.push_back(pool.submit(twice, i));

@@ -15,11 +15,13 @@
 #include "../support/deaths.hpp"
 #include "../support/process_tree.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::is_stopped;
+using support::twice;
 
 namespace {
 
@@ -37,8 +39,6 @@ class Stopped {
  private:
   ::pid_t pid_;
 };
-
-int twice(int x) { return 2 * x; }
 
 /// Submits this many, and expects them to end though somebody is stopped.
 void check_that_tasks_run(const ProcessPool<>& pool, int tasks) {

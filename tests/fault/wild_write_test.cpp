@@ -24,12 +24,14 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 #include "../support/user_process.hpp"
 
 using namespace procpool::detail;
 using procpool::Future;
 using procpool::ProcessPool;
 using support::SharedGate;
+using support::twice;
 using support::UserProcess;
 
 namespace {
@@ -51,8 +53,6 @@ struct WildTask {
     return x;
   }
 };
-
-int twice(int x) { return 2 * x; }
 
 template <class T>
 Targets all_of(T& object, int value) {

@@ -52,7 +52,7 @@ def check_files(prefix):
 
 def configure(arguments, build, *more, fails=False):
     return run("cmake", "-S", HERE / "consumer", "-B", build, "-G", arguments.generator,
-               f"-DCMAKE_CXX_COMPILER={arguments.compiler}", "-DCMAKE_BUILD_TYPE=Release", *more, fails=fails)
+               f"-DCMAKE_CXX_COMPILER={arguments.compiler}", *more, fails=fails)
 
 
 def build_and_run(build):

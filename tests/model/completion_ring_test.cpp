@@ -21,7 +21,7 @@ using procpool::detail::Handle;
 namespace {
 
 constexpr Handle handles = 6;
-constexpr std::size_t capacity = 512;
+constexpr std::size_t ring_capacity = 512;
 
 struct Shared {
   CompletionRing ring;
@@ -67,9 +67,9 @@ void wait_for_all(Shared& shared) {
 TEST_CASE("a completion ring tells of every end or that some are missing, whenever it overflows") {
   const Explored explored = model::explore(5'000, {.sleeps_end = false}, [](Run& run) {
     const auto shared = std::make_unique<Shared>();
-    const std::size_t space = run.random().once_in(2) ? capacity : run.random().below(handles + 2);
+    const std::size_t space = run.random().once_in(2) ? ring_capacity : run.random().below(handles + 2);
     run.in_one_step([&] {
-      for (std::size_t i = space; i < capacity; ++i) shared->ring.push(handles);
+      for (std::size_t i = space; i < ring_capacity; ++i) shared->ring.push(handles);
       return true;
     });
     model::Fiber& worker = run.start("worker", [&] { work(*shared); });

@@ -31,7 +31,7 @@ constexpr std::size_t window = 50;  // tasks in flight
 
 /// Private memory: 13 bytes for each of ten thousand lives. In the shared memory each result in flight may lie in an
 /// extent of its own.
-support::MayGrow allowed(const ProcessPool<>& pool) {
+support::MayGrow growth_of_a_window(const ProcessPool<>& pool) {
   return {.private_memory = std::size_t{128} << 10,
           .shared_memory = window * pool.sender().core->exchange().outbox.extent_size()};
 }
@@ -46,7 +46,7 @@ void many_lifetimes(ProcessPool<>& pool, std::uint64_t lifetimes, Live live) {
   CHECK(support::what_is_left(pool) == "");
   const Footprint after = support::footprint_of(pool);
   INFO("before: " << before.text() << "\nafter:  " << after.text());
-  CHECK(after.growth_since(before, allowed(pool)) == "");
+  CHECK(after.growth_since(before, growth_of_a_window(pool)) == "");
 }
 
 }  // namespace

@@ -26,18 +26,14 @@
 #include "../support/patience.hpp"
 #include "../support/seed.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Future;
 using procpool::ProcessPool;
 using support::in_threads;
 using support::OpensAtEnd;
+using support::same;
 using support::SharedGate;
-
-namespace {
-
-int same(int x) { return x; }
-
-}  // namespace
 
 TEST_CASE("a pool of far more workers than CPUs starts, works, makes up for deaths and ends") {
   for (const int workers : {64, 256}) {

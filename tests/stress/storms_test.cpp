@@ -42,24 +42,26 @@ namespace {
 
 using Number = std::uint64_t;
 
-constexpr std::size_t workers = 4;
+constexpr std::size_t storm_workers = 4;
 
 std::size_t least_tasks() { return support::is_full_run() ? 100'000 : 10'000; }
 std::uint64_t least_deaths() { return support::is_full_run() ? 3000 : 300; }
 
 /// Private memory: 3 bytes for each task of a storm in full, 90 for each death. Shared memory holds what was in flight
 /// at the worst moment, which another storm surpasses; that none of it is in use is told by what_is_left().
-constexpr support::MayGrow allowed = {.private_memory = std::size_t{256} << 10, .shared_memory = std::size_t{16} << 20};
+constexpr support::MayGrow allowed_growth = {.private_memory = std::size_t{256} << 10,
+                                             .shared_memory = std::size_t{16} << 20};
 
 /// Whom tasks kill: the workers of their own pool, as the last task of each has entered it.
 struct Siblings {
-  std::array<std::atomic<::pid_t>, workers> pids{};
+  std::array<std::atomic<::pid_t>, storm_workers> pids{};
 
   void kill_one(Number number) {
     const std::size_t own = procpool::this_worker::index();
     pids[own] = procpool::this_worker::pid();
     if (number % 30 != 7) return;
-    const std::size_t victim = (own + 1 + number / 30 % (workers - 1)) % workers;  // A suicide would do it at each try.
+    const std::size_t victim =
+        (own + 1 + number / 30 % (storm_workers - 1)) % storm_workers;  // A suicide would do it at each try.
     support::signal_child_of(::getppid(), pids[victim], SIGKILL);
   }
 };
@@ -274,15 +276,15 @@ void two_storms(int retries, Siblings* siblings = nullptr) {
   const unsigned seed = support::new_seed();
   INFO("PROCPOOL_TEST_SEED=" << seed);
   const Ledger ledger;
-  ProcessPool<> pool{procpool::PoolOptions{.workers = workers, .shared_memory = std::size_t{256} << 20}};
+  ProcessPool<> pool{procpool::PoolOptions{.workers = storm_workers, .shared_memory = std::size_t{256} << 20}};
   storm<Sends>(pool, ledger, siblings, retries, seed, seed + 1);
   const Footprint before = support::footprint_of(pool);
   storm<Sends>(pool, ledger, siblings, retries, seed, seed + 2);
   const Footprint after = support::footprint_of(pool);
   // A sanitizer keeps what was freed.
   const support::MayGrow may_grow =
-      support::is_sanitized ? support::MayGrow{std::numeric_limits<std::uint32_t>::max(), allowed.shared_memory}
-                            : allowed;
+      support::is_sanitized ? support::MayGrow{std::numeric_limits<std::uint32_t>::max(), allowed_growth.shared_memory}
+                            : allowed_growth;
   INFO("before: " << before.text() << "\nafter:  " << after.text());
   CHECK(after.growth_since(before, may_grow) == "");
 }
