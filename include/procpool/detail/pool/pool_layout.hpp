@@ -25,8 +25,11 @@ namespace procpool::detail {
 enum class RingName : std::uint8_t { requeued, high, normal, low };
 inline constexpr std::size_t ring_count = 4;
 
-/// The ticket of a task in a mailbox has this bit, so that it is not that of a stale cell of a ring.
+/// A ticket says of a slot which of its tasks is meant, whatever way each was queued: what was noted of one (since when
+/// it runs, until when it may wait) is never taken for another's. The ticket of a task in a mailbox has this bit;
 inline constexpr std::uint64_t posted_bit = std::uint64_t{1} << (ticket_bits - 1);
+/// and each ring has as many positions of its own.
+inline constexpr std::uint64_t tickets_of_ring = posted_bit / ring_count;
 
 /// Steers the processes of a pool. Each word is set once.
 struct alignas(64) PoolWords {
@@ -53,8 +56,8 @@ struct RingAndSpace {
   std::atomic<std::uint64_t>& wanted;
   EventCount& space;
 
-  RingAndSpace(RingWords& words, Ring::Word* cells, std::size_t capacity) noexcept
-      : ring(words.head, cells, capacity), wanted(words.wanted), space(words.space) {}
+  RingAndSpace(RingWords& words, Ring::Word* cells, std::size_t capacity, std::uint64_t first) noexcept
+      : ring(words.head, cells, capacity, first), wanted(words.wanted), space(words.space) {}
 };
 
 class PoolLayout {
@@ -130,7 +133,8 @@ class PoolLayout {
     auto* cells = reinterpret_cast<Ring::Word*>(exchange.ring_part());
     if (i > 0) cells += requeue_cells() + (i - 1) * Ring::cells_for(queue_capacity);
     auto* words = ::new (reinterpret_cast<std::byte*>(words_ + 1) + i * sizeof(RingWords)) RingWords;
-    return RingAndSpace(*words, cells, i == 0 ? requeue_capacity : queue_capacity);
+    const std::size_t capacity = i == 0 ? requeue_capacity : queue_capacity;
+    return RingAndSpace(*words, cells, capacity, i * tickets_of_ring + Ring::cells_for(capacity));
   }
 
   std::size_t most_workers_;
