@@ -103,6 +103,25 @@ TEST_CASE("a task whose worker dies is tried again as often as `retries` says") 
   }
 }
 
+TEST_CASE("a task that waits to be tried again is cancelled, but nobody is told that it never ran") {
+  SharedCount tries;
+  SharedCount lives;
+  SharedGate gate;
+  ProcessPool pool{{.workers = 1}, [lives = lives.get(), gate = gate.get()] {
+                     if (++*lives > 1) gate->pass();
+                   }};
+  const support::OpensAtEnd opens{gate};
+  Future<int> task = pool.with({.retries = 5}).submit([tries = tries.get()] { return die_at_first(tries, 1); });
+  REQUIRE(gate->is_reached_by(1));
+  CHECK_FALSE(task.is_running());
+  CHECK_FALSE(task.cancel());
+  CHECK_FALSE(task.cancel());
+  CHECK_THROWS_WITH(task.get(), "the task was cancelled before it was tried again");
+  gate->open();
+  pool.wait_idle();
+  CHECK(*tries == 1);
+}
+
 TEST_CASE("arguments are whole at every try, small, large, and movable only") {
   SharedCount tries;
   ProcessPool pool{1};

@@ -100,6 +100,21 @@ TEST_CASE("a task is asked to stop at its deadline, and lives if it does") {
   CHECK(pool.stats().failed == 1);
 }
 
+TEST_CASE(
+    "a task that was to be tried again after its timeout, and is cancelled in its grace, fails with TaskTimeout") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  Future<void> slow = pool.with({.timeout = 1ms, .grace = 1h, .retries_on_timeout = 1}).submit([gate = gate.get()] {
+    run_until_asked_to_stop();
+    gate->pass();
+  });
+  REQUIRE(gate->is_reached_by(1));
+  CHECK_FALSE(slow.cancel());
+  CHECK_THROWS_AS(slow.get(), TaskTimeout);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
 TEST_CASE("what a task that is late returned gives its memory back, whether the future is there or not") {
   ProcessPool pool{{.workers = 1, .shared_memory = std::size_t{64} << 20}};
   const auto late = pool.with({.timeout = 1ms, .grace = 1h});

@@ -242,7 +242,10 @@ inline StateWord Deadlines::judge(Handle handle, StateWord word, const TaskNote&
   const Clock::time_point end =
       terms.grace < Clock::time_point::max() - deadline ? deadline + terms.grace : Clock::time_point::max();
   StateWord ended(0);
-  if (now >= deadline && !sample.is_late) {
+  // One that was to be tried again, and is not wanted any more, fails like one that was not to be.
+  const bool is_unwanted = note.is_unwanted.load(std::memory_order_relaxed);  // relaxed: the next tick sees it
+  const bool is_told = sample.is_late && (word.is_overdue() || !is_unwanted);
+  if (now >= deadline && !is_told) {
     sample.is_late = true;
     ended = ask_to_stop(handle, word, note);
   }

@@ -187,11 +187,13 @@ inline bool Repair::begin_anew(const TaskNote& note) {
 inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   Ring& ring = layout_.ring(RingName::requeued).ring;
   Slot& slot = exchange_.slots[handle];
-  const TaskNote* note = exchange_.slots.note(handle);
+  TaskNote* note = exchange_.slots.note(handle);
   const bool is_posted = word.is_posted() && word.owner() < layout_.workers();
   if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) {
     return give_up(handle, word, "the call that sent this task to one worker alone has ended before it ran");
   }
+  // relaxed: the word is published behind it
+  if (word.phase() != Phase::claimed && note != nullptr) note->has_begun.store(true, std::memory_order_relaxed);
   const bool has_space = is_posted || !ring.was_full();
   StateWord seen = slot.load();
   for (;;) {

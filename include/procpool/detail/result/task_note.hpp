@@ -50,6 +50,7 @@ struct TaskNote {
   std::vector<ItemLoss> item_losses;     // of a chunk
   std::unique_ptr<Tries> tries;          // null: one try, without a deadline; the supervisor's alone, as the next one
   std::atomic<bool> is_unwanted{false};  // the future's owner has asked it to stop, or killed it
+  std::atomic<bool> has_begun{false};    // it has run before it was queued again; stored before the word says Queued
   std::atomic<int> references{1};        // futures and continuations that will read the result
   std::atomic<bool> was_read{false};     // by one of those who have gone: a failure has been told
   std::vector<Watcher*> more_watchers;   // beside the first; under the completion hub's lock

@@ -65,8 +65,8 @@ class ResultHandle {
   /// deadline.
   bool wait(const Deadline& deadline = std::nullopt) const;
 
-  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran
-  /// and never will.
+  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran,
+  /// nor began to, and never will.
   bool cancel() const;
 
   /// As cancel(), but a worker that has the task in hand is killed; then the task has failed with Cancelled.
@@ -107,6 +107,11 @@ class ResultHandle {
 
  private:
   [[nodiscard]] StateWord look(const Deadline& deadline, StateWord word) const;
+  /// A try of it has come to nothing.
+  [[nodiscard]] bool has_begun() const noexcept {
+    const TaskNote* note = exchange_->slots.note(handle_);
+    return note != nullptr && note->has_begun.load(std::memory_order_relaxed);  // relaxed: published with the word
+  }
   void drop(const ResultHeader* known) noexcept;
 
   Exchange* exchange_ = nullptr;
@@ -154,9 +159,9 @@ inline bool ResultHandle::cancel() const {
   while (word.phase() == Phase::queued) {
     if (!slot.transition(word, word.with_phase(Phase::cancelled))) continue;
     exchange_->announce_end(handle_, word);
-    return true;
+    return !has_begun();
   }
-  if (word.phase() == Phase::cancelled) return true;
+  if (word.phase() == Phase::cancelled) return !has_begun();
   TaskNote* note = exchange_->slots.note(handle_);
   if (note != nullptr) note->is_unwanted.store(true, std::memory_order_relaxed);  // relaxed: as said in repair.hpp
   if (set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_final()) return false;
@@ -194,7 +199,8 @@ inline RawResult ResultHandle::read() const {
   if (state.is_overdue()) {
     raw.failure = exchange_->loss(handle_);
   } else if (state.phase() == Phase::cancelled) {
-    raw.failure = std::make_exception_ptr(Cancelled("the task was cancelled before it ran"));
+    raw.failure = std::make_exception_ptr(Cancelled(has_begun() ? "the task was cancelled before it was tried again"
+                                                                : "the task was cancelled before it ran"));
   } else if (state.phase() == Phase::lost) {
     raw.failure = exchange_->loss(handle_);
   } else {
