@@ -23,6 +23,7 @@ using procpool::ProcessPool;
 using procpool::SharedFuture;
 using support::OpensAtEnd;
 using support::pid_of_worker;
+using support::same;
 using support::SharedGate;
 
 namespace {
@@ -67,6 +68,26 @@ TEST_CASE("kill() of a task that waits cancels it, and of one that has ended doe
   gate->open();
   running.get();
   CHECK(pool.submit(pid_of_worker).get() == before);
+}
+
+TEST_CASE("kill() of a map_async ends what runs of it, and nothing else of it begins") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  Future<std::vector<int>> all = pool.with({.chunk_size = 1})
+                                     .map_async(
+                                         [gate = gate.get()](int x) {
+                                           if (x == 2) hang(gate);
+                                           return x;
+                                         },
+                                         std::vector{0, 1, 2, 3, 4, 5, 6, 7});
+  REQUIRE(gate->is_reached_by(1));
+  all.kill();
+  CHECK_THROWS_AS(all.get(), Cancelled);
+  pool.wait_idle();
+  CHECK(gate->arrived() == 1);
+  CHECK(pool.stats().worker_deaths == 1);
+  CHECK(pool.map(same, std::vector{1, 2}) == std::vector{1, 2});
 }
 
 TEST_CASE("a killed task is not tried again, whatever its terms") {

@@ -9,14 +9,55 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <procpool/detail/pool/map_job.hpp>
 #include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/when_ended.hpp>
 
 namespace procpool::detail {
+
+/// The chunks of a map that are sent and not collected, for whoever no longer wants them.
+class SentChunks final : public Upstream {
+ public:
+  /// Where it is, for take().
+  std::size_t add(SentChunk chunk) {
+    const std::lock_guard lock(mutex_);
+    chunks_.push_back(std::move(chunk));
+    return chunks_.size() - 1;
+  }
+  [[nodiscard]] SentChunk take(std::size_t place) {
+    const std::lock_guard lock(mutex_);
+    has_taken_ = true;
+    return std::move(chunks_[place]);
+  }
+  /// All were taken, and no more come.
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    std::vector<SentChunk>().swap(chunks_);
+  }
+
+  bool cancel() override {
+    const std::lock_guard lock(mutex_);
+    bool has_begun = has_taken_ || chunks_.empty();
+    for (const SentChunk& chunk : chunks_) has_begun |= chunk.handle.valid() && !chunk.handle.cancel();
+    return !has_begun;
+  }
+  void kill() override {
+    const std::lock_guard lock(mutex_);
+    for (const SentChunk& chunk : chunks_) {
+      if (chunk.handle.valid()) chunk.handle.kill();
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<SentChunk> chunks_;
+  bool has_taken_ = false;
+};
 
 /// Lives until its last chunk was collected; then it ends the task that the caller's future waits for.
 class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
@@ -35,13 +76,12 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
  private:
   class Collect final : public Continuation {
    public:
-    Collect(std::shared_ptr<AsyncMapJob> job, SentChunk chunk) noexcept
-        : job_(std::move(job)), chunk_(std::move(chunk)) {}
-    void run() noexcept override { job_->collect(std::move(chunk_)); }
+    Collect(std::shared_ptr<AsyncMapJob> job, std::size_t place) noexcept : job_(std::move(job)), place_(place) {}
+    void run() noexcept override { job_->collect(job_->chunks_->take(place_)); }
 
    private:
     std::shared_ptr<AsyncMapJob> job_;
-    SentChunk chunk_;
+    std::size_t place_;
   };
 
   /// Runs once everything was sent. `sent` has ended: it brings this to the dispatch thread, where the job may end.
@@ -67,6 +107,7 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
 
   Exchange& exchange_;
   ProgressReports progress_;
+  const std::shared_ptr<SentChunks> chunks_ = std::make_shared<SentChunks>();
   ResultHandle task_;
   Handle handle_ = 0;
   ChunkSink* sink_ = nullptr;
@@ -99,6 +140,7 @@ class AsyncMapInto final : public AsyncMapJob {
 inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
   ResultHandle result = std::move(task_);
   handle_ = result.handle();
+  exchange_.slots.make_note(handle_).upstream = chunks_;
   sink_ = &sink;
   try {
     const std::size_t total = source.remaining();
@@ -130,8 +172,10 @@ inline void AsyncMapJob::finish_sending() {
 
 inline void AsyncMapJob::collect_when_ended(SentChunk chunk) {
   const Handle handle = chunk.handle.handle();
-  std::unique_ptr<Continuation> collect = std::make_unique<Collect>(shared_from_this(), std::move(chunk));
+  const std::size_t place = chunks_->add(std::move(chunk));
+  std::unique_ptr<Continuation> collect = std::make_unique<Collect>(shared_from_this(), place);
   if (exchange_.dispatcher.after(handle, collect)) return;
+  static_cast<void>(chunks_->take(place));
   throw PoolClosed("the pool is being destroyed; it takes no more tasks");
 }
 
@@ -149,6 +193,7 @@ inline void AsyncMapJob::collect(SentChunk chunk) noexcept {
 inline void AsyncMapJob::finish_one() noexcept {
   // (1) acq_rel-rmw, pairs with (1): the last one sees what the others collected.
   if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  chunks_->clear();
   try {
     progress_.finish();
     if (failure_) std::rethrow_exception(failure_);
