@@ -19,6 +19,12 @@
 
 namespace procpool::detail {
 
+/// Of which memory a claim is.
+enum class Pages : std::uint8_t {
+  any,
+  committed,  // what the system has granted before: it refuses more
+};
+
 class Outbox {
  public:
   static constexpr std::size_t most_extents = 2048;
@@ -46,12 +52,19 @@ class Outbox {
     return offset < capacity() && bytes <= capacity() - offset;
   }
 
-  /// Claims neighbouring extents with room for `bytes` bytes for `life`: the index of the first. Not yet committed.
-  [[nodiscard]] std::optional<std::size_t> claim(Life life, std::size_t bytes) noexcept;
-
-  /// An extent for `life` with room for `bytes` bytes behind what is used of it: a free one, or an orphan. Not yet
+  /// Claims neighbouring extents with room for `bytes` bytes for `life`: the index of the first. Pages::any: not yet
   /// committed.
-  [[nodiscard]] std::optional<std::size_t> claim_shared(Life life, std::size_t bytes) noexcept;
+  [[nodiscard]] std::optional<std::size_t> claim(Life life, std::size_t bytes, Pages pages = Pages::any) noexcept;
+
+  /// An extent for `life` with room for `bytes` bytes behind what is used of it: a free one, or an orphan. Pages::any:
+  /// not yet committed.
+  [[nodiscard]] std::optional<std::size_t> claim_shared(Life life, std::size_t bytes,
+                                                        Pages pages = Pages::any) noexcept;
+
+  /// True if `bytes` bytes behind what is used of an extent, which the caller owns, need no commit.
+  [[nodiscard]] bool has_committed_room(std::size_t index, std::size_t bytes) const noexcept {
+    return extents_[index].has_room(bytes, room_of(index, Pages::committed));
+  }
 
   /// Makes the first `bytes` bytes of the run that begins at `index` usable. False if the system has no memory.
   [[nodiscard]] bool commit(std::size_t index, std::size_t bytes) noexcept;
@@ -68,6 +81,11 @@ class Outbox {
   [[nodiscard]] std::size_t extents_for(std::size_t bytes) const noexcept {
     return (bytes + extent_size_ - 1) / extent_size_;
   }
+  /// Bytes from the start of an extent that may be used.
+  [[nodiscard]] std::size_t room_of(std::size_t index, Pages pages) const noexcept {
+    if (pages == Pages::any) return extent_size_;
+    return extents_[index].committed.load(std::memory_order_relaxed);  // relaxed: it never becomes less
+  }
   [[nodiscard]] std::size_t run_length(std::size_t index) const noexcept {
     const std::size_t run = extents_[index].run.load(std::memory_order_relaxed);  // relaxed: published with the result
     return std::min(std::max<std::size_t>(run, 1), count_ - index);               // It may have been ruined.
@@ -80,11 +98,13 @@ class Outbox {
   Extent* extents_;
 };
 
-inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes) noexcept {
+/// What does not suffice for its part of a run would not for an earlier part, so that a run begins behind it.
+inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes, Pages pages) noexcept {
   const std::size_t wanted = extents_for(bytes);
   std::size_t first = 0;
   for (std::size_t index = 0; first + wanted <= count_; ++index) {
-    if (!extents_[index].claim(life)) {
+    const std::size_t needed = std::min(extent_size_, bytes - (index - first) * extent_size_);
+    if (room_of(index, pages) < needed || !extents_[index].claim(life)) {
       while (first < index) extents_[first++].free();
       ++first;
     } else if (index + 1 - first == wanted) {
@@ -95,15 +115,16 @@ inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes) no
 }
 
 /// The first that will do: an orphan in front is filled before memory is touched that never was.
-inline std::optional<std::size_t> Outbox::claim_shared(Life life, std::size_t bytes) noexcept {
+inline std::optional<std::size_t> Outbox::claim_shared(Life life, std::size_t bytes, Pages pages) noexcept {
   for (std::size_t index = 0; index < count_; ++index) {
     Extent& extent = extents_[index];
-    if (!extent.was_claimable()) continue;
+    const std::size_t room = room_of(index, pages);
+    if (!extent.was_claimable() || room < bytes) continue;
     if (extent.claim(life)) {
       extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
       return index;
     }
-    if (extent.adopt(life, bytes, extent_size_)) return index;
+    if (extent.adopt(life, bytes, room)) return index;
   }
   return std::nullopt;
 }

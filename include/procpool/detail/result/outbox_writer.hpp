@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/result/outbox.hpp>
@@ -60,7 +61,13 @@ class OutboxWriter {
 
   [[nodiscard]] std::byte* allocate_alone(std::size_t bytes);
   [[nodiscard]] bool has_room_for(std::size_t bytes) noexcept;
+  [[nodiscard]] bool commit_behind_used(std::size_t bytes) noexcept {
+    const std::size_t index = extents_.back();
+    // relaxed: the owner's
+    return outbox_.commit(index, outbox_.extent(index).used.load(std::memory_order_relaxed) + bytes);
+  }
   [[nodiscard]] bool change_extent(std::size_t bytes);
+  [[nodiscard]] bool change_to_committed(std::size_t bytes);
   void hand_out(std::size_t index) noexcept;
 
   Outbox& outbox_;
@@ -74,11 +81,11 @@ class OutboxWriter {
 inline std::byte* OutboxWriter::allocate(std::size_t bytes) {
   bytes = (bytes + alignment - 1) / alignment * alignment;
   if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes);
-  if (!has_room_for(bytes) && !change_extent(bytes)) return nullptr;
+  const bool has_room = has_room_for(bytes) || change_extent(bytes);
+  if (!(has_room && commit_behind_used(bytes)) && !change_to_committed(bytes)) return nullptr;
   const std::size_t index = extents_.back();
   Extent& extent = outbox_.extent(index);
   const std::size_t used = extent.used.load(std::memory_order_relaxed);  // relaxed: the owner's, as all below
-  if (!outbox_.commit(index, used + bytes)) return nullptr;
   // relaxed: before the count, as (2) says; whoever adopts the extent finds no counted block behind its end.
   extent.used.store(used + bytes, std::memory_order_relaxed);
   hand_out(index);
@@ -112,14 +119,30 @@ inline bool OutboxWriter::change_extent(std::size_t bytes) {
   return true;
 }
 
+/// Where the system refuses memory, or no extent is left, goes on in one of this life that has room in what was
+/// committed, or claims such a one.
+inline bool OutboxWriter::change_to_committed(std::size_t bytes) {
+  for (std::size_t& index : extents_) {
+    Extent& extent = outbox_.extent(index);
+    if (extent.was_empty()) extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
+    if (!outbox_.has_committed_room(index, bytes)) continue;
+    std::swap(index, extents_.back());
+    return true;
+  }
+  const std::optional<std::size_t> other = outbox_.claim_shared(life_, bytes, Pages::committed);
+  if (other) extents_.push_back(*other);
+  return other.has_value();
+}
+
 /// A large block gets a run of extents to itself, which the parent frees as soon as it has read it.
 inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
-  const std::optional<std::size_t> first = outbox_.claim(life_, bytes);
+  std::optional<std::size_t> first = outbox_.claim(life_, bytes);
   if (!first) return nullptr;
   const std::size_t run = (bytes + outbox_.extent_size() - 1) / outbox_.extent_size();
   if (!outbox_.commit(*first, bytes)) {
     for (std::size_t i = run; i > 0; --i) outbox_.extent(*first + i - 1).free();
-    return nullptr;
+    first = outbox_.claim(life_, bytes, Pages::committed);
+    if (!first) return nullptr;
   }
   hand_out(*first);
   // A death before the next store leaves extents of which each is taken back by itself.

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/types.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -70,7 +74,28 @@ struct Writer {
   OutboxWriter writer;
 };
 
+bool grants_memory = true;
+
+/// For a scope the system has no more memory.
+class NoMoreMemory {
+ public:
+  NoMoreMemory() { grants_memory = false; }
+  NoMoreMemory(const NoMoreMemory&) = delete;
+  NoMoreMemory& operator=(const NoMoreMemory&) = delete;
+  ~NoMoreMemory() { grants_memory = true; }
+};
+
 }  // namespace
+
+/// The C library's, but while a test has it refuse.
+extern "C" int fallocate(int fd, int mode, ::off_t offset, ::off_t length) {
+  if (!grants_memory) {
+    errno = ENOSPC;
+    return -1;
+  }
+  static const auto real = reinterpret_cast<int (*)(int, int, ::off_t, ::off_t)>(::dlsym(RTLD_NEXT, "fallocate"));
+  return real(fd, mode, offset, length);
+}
 
 TEST_CASE("a filling word says which block it names") {
   CHECK_FALSE(FillingWord().names_a_block());
@@ -296,4 +321,62 @@ TEST_CASE("blocks of workers that come and go never overlap, and in the end ever
     }
   }
   CHECK(refused > 0);
+}
+
+TEST_CASE("a worker to which the system gives no more memory fills what it has committed in its other extents") {
+  Memory memory(2);
+  Writer worker(memory.outbox, 7);
+  std::byte* const first = worker.writer.allocate(64 * kibi);  // commits 128 KiB
+  REQUIRE(first == memory.outbox.address(0));
+  for (int i = 0; i < 3; ++i) REQUIRE(worker.writer.allocate(48 * kibi) == first + (64 + 48 * i) * kibi);
+  std::byte* const second = worker.writer.allocate(60 * kibi);  // There were 48 left.
+  REQUIRE(second == memory.outbox.address(1));
+  const NoMoreMemory scope;
+  CHECK(worker.writer.allocate(64 * kibi) == second + 60 * kibi);
+  CHECK(worker.writer.allocate(32 * kibi) == first + 208 * kibi);  // 4 are left of what is committed of the second.
+  CHECK(worker.writer.allocate(4 * kibi) == first + 240 * kibi);
+  CHECK(worker.writer.allocate(64 * kibi) == nullptr);
+  CHECK(worker.writer.allocate(4 * kibi) == first + 244 * kibi);
+}
+
+TEST_CASE("a worker to which the system gives no memory takes what others have committed and left, dead or not") {
+  Memory memory(4);
+  {
+    Writer alive(memory.outbox, 7);
+    std::byte* const large = alive.writer.allocate(extent_size + 100);
+    REQUIRE(large == memory.outbox.address(0));
+    Writer dead(memory.outbox, 8);
+    REQUIRE(dead.writer.allocate(100) == memory.outbox.address(2));
+    dead.writer.published();
+    dead.die();
+    memory.outbox.give_back(large);
+  }
+  REQUIRE(memory.outbox.extent(0).claim(9));  // Of the run it leaves the second, of which little is committed.
+  REQUIRE(memory.outbox.extent(3).committed.load() == 0);
+  const NoMoreMemory scope;
+  Writer worker(memory.outbox, 10);
+  CHECK(worker.writer.allocate(192 * kibi) == nullptr);
+  CHECK(worker.writer.allocate(64 * kibi) == memory.outbox.address(1));
+  CHECK(worker.writer.allocate(64 * kibi) == memory.outbox.address(1) + 64 * kibi);
+  CHECK(worker.writer.allocate(64 * kibi) == memory.outbox.address(2) + 128);
+  CHECK(worker.writer.allocate(64 * kibi) == nullptr);
+  CHECK(memory.outbox.extent(3).owner.load() == 0);
+}
+
+TEST_CASE("a large result goes where memory was committed for one before, if the system gives no more") {
+  Memory memory(5);
+  Writer worker(memory.outbox, 7);
+  REQUIRE(memory.outbox.extent(0).claim(9));
+  std::byte* const before = worker.writer.allocate(2 * extent_size);
+  REQUIRE(before == memory.outbox.address(1));
+  memory.outbox.give_back(before);
+  memory.outbox.extent(0).free();
+  const NoMoreMemory scope;
+  CHECK(worker.writer.allocate(3 * extent_size) == nullptr);
+  CHECK(memory.free_extents() == 5);
+  std::byte* const large = worker.writer.allocate(2 * extent_size);
+  CHECK(large == before);
+  CHECK(worker.writer.allocate(2 * extent_size) == nullptr);
+  memory.outbox.give_back(large);
+  CHECK(memory.free_extents() == 5);
 }
