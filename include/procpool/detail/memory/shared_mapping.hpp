@@ -23,6 +23,7 @@
 #include <boost/interprocess/exceptions.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 
+#include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/os/unique_fd.hpp>
 #include <procpool/error/pool_errors.hpp>
 
@@ -56,8 +57,6 @@ class SharedMapping {
       return boost::interprocess::ipcdetail::mapping_handle_from_file_handle(fd);
     }
   };
-
-  static constexpr std::size_t page = 4096;
 
   [[nodiscard]] bool has_descriptor() const noexcept;
   [[nodiscard]] static bool populate(std::byte* from, std::size_t bytes) noexcept;
@@ -99,7 +98,7 @@ inline bool SharedMapping::commit(const std::byte* from, std::size_t bytes) cons
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(start + done), static_cast<off_t>(now)) == 0) {
       done += now;
     } else if (errno == EINTR) {
-      step = std::max(page, step / 2);
+      step = std::max(page_size(), step / 2);
     } else {
       return false;
     }
@@ -116,7 +115,7 @@ inline bool SharedMapping::has_descriptor() const noexcept {
 /// Commits by a touch of every page, for which Linux 5.14 or later needs no descriptor.
 inline bool SharedMapping::populate([[maybe_unused]] std::byte* from, [[maybe_unused]] std::size_t bytes) noexcept {
 #ifdef MADV_POPULATE_WRITE
-  const std::size_t before = reinterpret_cast<std::uintptr_t>(from) % page;
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(from) % page_size();
   while (::madvise(from - before, before + bytes, MADV_POPULATE_WRITE) != 0) {
     if (errno != EINTR) return false;  // What was touched stays, so each try gets further.
   }

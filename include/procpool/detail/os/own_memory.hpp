@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdlib>
 
+#include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/os/unique_fd.hpp>
 
 namespace procpool::detail {
@@ -30,7 +31,7 @@ class OwnMemory {
     std::strtoull(rest, &rest, 10);  // the whole address space
     const unsigned long long resident = std::strtoull(rest, &rest, 10);
     const unsigned long long shared = std::strtoull(rest, &rest, 10);
-    return static_cast<std::size_t>(resident - shared) * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    return static_cast<std::size_t>(resident - shared) * page_size();
   }
 
  private:

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/os/unique_fd.hpp>
 
 namespace procpool::detail {
@@ -111,10 +112,9 @@ inline constinit std::atomic<std::uintptr_t> lowest_data_address{std::uintptr_t{
 }
 
 [[nodiscard]] inline bool is_mapped(std::uintptr_t word) noexcept {
-  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   unsigned char resident = 0;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): the question is whether the number is an address.
-  return ::mincore(reinterpret_cast<void*>(word & ~(page - 1)), 1, &resident) == 0;
+  return ::mincore(reinterpret_cast<void*>(word & ~(std::uintptr_t{page_size()} - 1)), 1, &resident) == 0;
 }
 
 inline bool points_into_private_writable_memory(std::uintptr_t word) noexcept {

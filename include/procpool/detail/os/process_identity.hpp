@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <new>
 
+#include <procpool/detail/os/page_size.hpp>
+
 namespace procpool::detail {
 
 /// Two processes of one line of forks never have the same: the pid below, the number of forks seen above it, because
@@ -86,7 +88,7 @@ inline std::uint64_t IdentityPage::find_out() noexcept {
 }
 
 inline IdentityPage::Cell* IdentityPage::make() noexcept {
-  const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t bytes = page_size();
   void* page = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   Cell* made = &refused_;
   if (page != MAP_FAILED && is_wiped_in_forks(page, bytes)) made = ::new (page) Cell(0);

@@ -21,6 +21,7 @@
 #include <optional>
 
 #include <procpool/detail/os/loaded_modules.hpp>
+#include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/os/raw_stack.hpp>
 #include <procpool/detail/os/sanitizers.hpp>
 #include <procpool/detail/pool/crash_record.hpp>
@@ -71,7 +72,7 @@ class CrashHandler {
 
 inline void CrashHandler::make_stack() noexcept {
   if constexpr (is_sanitized) return;
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t page = page_size();
   void* memory = ::mmap(nullptr, page + stack_bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
   if (memory == MAP_FAILED) return;  // The handler then runs on the stack that crashed.

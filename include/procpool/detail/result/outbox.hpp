@@ -15,6 +15,7 @@
 #include <optional>
 
 #include <procpool/detail/memory/shared_mapping.hpp>
+#include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/result/extent.hpp>
 
 namespace procpool::detail {
@@ -35,7 +36,8 @@ class Outbox {
 
   /// `table` is zeroed and committed; `begin` is reserved only. Made before the first fork, then constant.
   Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size) noexcept
-      : mapping_(&mapping), begin_(begin), extent_size_(std::max(smallest_extent, size / most_extents / 4096 * 4096)),
+      : mapping_(&mapping), begin_(begin),
+        extent_size_(std::max(smallest_extent, size / most_extents / page_size() * page_size())),
         count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&extents_[i])) Extent;
   }
