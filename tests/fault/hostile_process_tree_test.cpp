@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -7,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <fstream>
 #include <stdexcept>
 #include <string>
@@ -50,10 +53,11 @@ void fork_for_ever() {
   for (;;) ::pause();
 }
 
+bool has_no_child() { return ::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD; }
+
 /// Pools that work, lose a worker and end in every way, in a process that adopts orphans. 0: no child is left of them,
 /// dead or alive.
 int make_pools_as_adopter() {
-  const auto has_no_child = [] { return ::waitpid(-1, nullptr, WNOHANG) < 0 && errno == ECHILD; };
   {
     ProcessPool pool{2};
     if (pool.submit(twice, 2).get() != 4) return 1;
@@ -181,6 +185,32 @@ TEST_CASE("a user's process that adopts orphans has no dead child of a pool's af
   UserProcess user([] {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     return make_pools_as_adopter();
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+}
+
+TEST_CASE("a preload that prints to a pipe which nobody reads, and fails, holds up no process that adopts orphans") {
+  UserProcess user([] {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    std::array<int, 2> output{};
+    if (::pipe2(output.data(), O_NONBLOCK | O_CLOEXEC) != 0) return 1;
+    const std::array<char, 4096> page{};
+    while (::write(output[1], page.data(), page.size()) > 0) {
+    }
+    ::fcntl(output[1], F_SETFL, 0);
+    ::dup2(output[1], STDOUT_FILENO);
+    ::setvbuf(stdout, nullptr, _IOFBF, page.size());
+    try {
+      const ProcessPool pool{{.workers = 1, .preload = [] {
+                                std::printf("before it fails");
+                                throw std::runtime_error("no");
+                              }}};
+      return 2;
+    } catch (const std::runtime_error&) {
+    }
+    return has_no_child() ? 0 : 3;
   });
   const int status = user.wait();
   CHECK(WEXITSTATUS(status) == 0);

@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// A descriptor that becomes readable when a process ends (pidfd_open(2)).
+/// A descriptor that becomes readable when a process ends (pidfd_open(2)), and reaches no other process.
 
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -19,6 +19,16 @@ namespace procpool::detail {
 #else
   static_cast<void>(pid);
   return UniqueFd{};
+#endif
+}
+
+/// Surely to the process that the descriptor was opened for; false if it has gone, or may not be signalled by this one.
+inline bool send_signal(const UniqueFd& process, int signal) noexcept {
+#ifdef SYS_pidfd_send_signal
+  return ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0U) == 0;
+#else
+  static_cast<void>(process), static_cast<void>(signal);
+  return false;
 #endif
 }
 

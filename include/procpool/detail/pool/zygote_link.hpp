@@ -5,6 +5,7 @@
 /// The user's process's end of the zygote: makes it, and rings it.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -67,9 +68,12 @@ class ZygoteLink {
   [[nodiscard]] static std::vector<std::byte> receive(int socket);
   [[nodiscard]] static ::pid_t await_pid(int socket);
   void await_preload() const;
+  [[nodiscard]] bool has_gone_or_is_killed() const noexcept;
   void reap_if_adopted() const noexcept;
 
   static constexpr char ready = 'r';
+  static constexpr int time_to_write = 1000;                    // milliseconds
+  static constexpr auto by_pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
 
   RegisteredFd socket_;
   UniqueFd process_;
@@ -95,7 +99,7 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
   try {
     await_preload();
   } catch (...) {
-    reap_if_adopted();
+    if (has_gone_or_is_killed()) reap_if_adopted();
     throw;
   }
 }
@@ -195,13 +199,23 @@ inline void ZygoteLink::await_preload() const {
   if (report.size() != sizeof ready) std::rethrow_exception(decode_exception(report, 0, "preload"));
 }
 
+/// After a failure: a zygote that is this process's child is to be waited for, but not for ever. What `preload` has
+/// printed may fill a pipe that this process alone reads: then the rest is lost.
+inline bool ZygoteLink::has_gone_or_is_killed() const noexcept {
+  siginfo_t end{};
+  const auto process = static_cast<::id_t>(process_.get());
+  if (!process_.is_open() || ::waitid(by_pidfd, process, &end, WEXITED | WNOHANG | WNOWAIT) != 0) return true;
+  const SignalBlock no_handler_cuts_it_short;
+  pollfd ended{process_.get(), POLLIN, 0};
+  return ::poll(&ended, 1, time_to_write) > 0 || send_signal(process_, SIGKILL);
+}
+
 /// Ends the stream, though another child may hold this end of it, so that the zygote leaves if it has not left. Waits
 /// for its end if it is a child, and surely for no other child of the user's.
 inline void ZygoteLink::reap_if_adopted() const noexcept {
   ::shutdown(socket_.get(), SHUT_RDWR);
-  constexpr auto pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
   siginfo_t end{};
-  while (process_.is_open() && ::waitid(pidfd, static_cast<::id_t>(process_.get()), &end, WEXITED) != 0 &&
+  while (process_.is_open() && ::waitid(by_pidfd, static_cast<::id_t>(process_.get()), &end, WEXITED) != 0 &&
          errno == EINTR) {
   }
 }
