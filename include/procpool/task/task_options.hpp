@@ -19,7 +19,7 @@ inline constexpr std::chrono::milliseconds default_grace{100};
 /// For `pool.with({.label = "score", .priority = Priority::high})`.
 struct TaskOptions {
   std::chrono::nanoseconds timeout{0};             ///< from the start of a task, or of each item of a map; 0: none
-  std::chrono::nanoseconds queue_timeout{0};       ///< from the sending to the start: then QueueTimeout; 0: none
+  std::chrono::nanoseconds queue_timeout{0};       ///< from the sending to the first start: then QueueTimeout; 0: none
   std::chrono::nanoseconds grace = default_grace;  ///< from the request to stop, at the timeout, to SIGKILL
   int retries = 0;                                 ///< of a task, or an item, whose worker died
   int retries_on_exception = 0;                    ///< of one that threw: at once, in the same worker

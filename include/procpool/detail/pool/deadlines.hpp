@@ -55,7 +55,7 @@ class Deadlines {
   struct Waiting {
     Clock::time_point deadline;
     Handle handle;
-    std::uint64_t ticket;
+    std::uint64_t ticket;  // of its sending
     [[nodiscard]] bool operator<(const Waiting& other) const noexcept { return deadline > other.deadline; }
   };
   struct Sample {
@@ -73,7 +73,18 @@ class Deadlines {
   [[nodiscard]] StateWord judge(Handle handle, StateWord word, const TaskNote& note, Sample& sample,
                                 Clock::time_point now);
   [[nodiscard]] StateWord ask_to_stop(Handle handle, StateWord word, const TaskNote& note);
+  void wait_until(Waiting entry) {
+    waiting_.push_back(entry);
+    std::push_heap(waiting_.begin(), waiting_.end());
+  }
   [[nodiscard]] StateWord end_one_waiting(const Waiting& late);
+  [[nodiscard]] bool has_begun(const Waiting& task) const;
+  [[nodiscard]] bool is_before_first_try(const Waiting& task) const {
+    const TaskNote* note = exchange_.slots.note(task.handle);
+    // relaxed: stored before the word said Queued, by this thread
+    const bool is_first = note != nullptr && !note->has_begun.load(std::memory_order_relaxed);
+    return is_first && note->tries && note->tries->was_sent_as(task.ticket);
+  }
   void forget_ended();
   void forget_started();
   [[nodiscard]] bool has_condemned(WorkerIndex worker);
@@ -111,8 +122,9 @@ inline bool Deadlines::watch(Handle handle, std::uint64_t ticket, const Supervis
   const std::lock_guard lock(mutex_);
   watched_.push_back(handle);
   if (terms.queue_timeout.count() != 0) {
-    waiting_.push_back({Clock::now() + terms.queue_timeout, handle, ticket & ticket_mask});
-    std::push_heap(waiting_.begin(), waiting_.end());
+    wait_until({Clock::now() + terms.queue_timeout, handle, ticket});
+    if (TaskNote* note = exchange_.slots.note(handle); note != nullptr && note->tries)
+      note->tries->note_sending(ticket);
   }
   return watched_.size() == 1;
 }
@@ -159,19 +171,16 @@ inline void Deadlines::end_waiting(Clock::time_point now) {
   std::vector<std::pair<Handle, StateWord>> ended;
   {
     const std::lock_guard lock(mutex_);
-    std::vector<Waiting> early;  // told of, but not queued yet
+    std::vector<Waiting> between;  // not queued yet, or claimed: by one that starts it, or that is dead
     while (!waiting_.empty() && waiting_.front().deadline <= now) {
       const Waiting late = waiting_.front();
       std::pop_heap(waiting_.begin(), waiting_.end());
       waiting_.pop_back();
       const StateWord before = end_one_waiting(late);
       if (before.phase() == Phase::queued) ended.emplace_back(late.handle, before);
-      if (before.phase() == Phase::free && exchange_.slots.was_in_use(late.handle)) early.push_back(late);
+      else if (!has_begun(late)) between.push_back({now + fine_tick, late.handle, late.ticket});
     }
-    for (const Waiting& each : early) {
-      waiting_.push_back(each);
-      std::push_heap(waiting_.begin(), waiting_.end());
-    }
+    for (const Waiting& each : between) wait_until(each);
     forget_started();
   }
   for (const auto& [handle, before] : ended) exchange_.announce_end(handle, before);
@@ -180,30 +189,36 @@ inline void Deadlines::end_waiting(Clock::time_point now) {
 /// Now and then, so that what is held of tasks with distant deadlines is no more than there are such tasks.
 inline void Deadlines::forget_started() {
   if (waiting_.size() < 2 * kept_waiting_ + 1024) return;
-  std::erase_if(waiting_, [this](const Waiting& each) {
-    const StateWord word = exchange_.slots[each.handle].load();
-    return word.phase() != Phase::free && (word.phase() != Phase::queued || word.ticket() != each.ticket);
-  });
+  std::erase_if(waiting_, [this](const Waiting& each) { return has_begun(each); });
   std::make_heap(waiting_.begin(), waiting_.end());
   kept_waiting_ = waiting_.size();
 }
 
-/// The word that it had when it was ended; Free if it may not have been queued yet, any other if it waits no more.
+/// True if it waits no more, however that has come: then the slot may be another task's. Of a Free one the note may be
+/// about to go.
+inline bool Deadlines::has_begun(const Waiting& task) const {
+  const std::lock_guard guard(exchange_.slots.note_guard());
+  const Phase phase = exchange_.slots[task.handle].load().phase();
+  if (phase == Phase::free) return !exchange_.slots.was_in_use(task.handle);
+  return (phase != Phase::queued && phase != Phase::claimed) || !is_before_first_try(task);
+}
+
+/// The word that it had when it was ended; any other phase than Queued if it was not.
 inline StateWord Deadlines::end_one_waiting(const Waiting& late) {
   const std::lock_guard guard(exchange_.slots.note_guard());
   Slot& slot = exchange_.slots[late.handle];
   StateWord word = slot.load();
-  const TaskNote* note = exchange_.slots.note(late.handle);
-  while (word.phase() == Phase::queued && word.ticket() == late.ticket && note != nullptr && note->tries) {
+  while (word.phase() == Phase::queued && is_before_first_try(late)) {
+    const TaskNote& note = *exchange_.slots.note(late.handle);
     exchange_.record_loss(
         late.handle,
-        std::make_exception_ptr(QueueTimeout(late_text(*note, " waited for a worker longer than its queue_timeout of ",
-                                                       note->tries->terms().queue_timeout, "; it never ran"))));
+        std::make_exception_ptr(QueueTimeout(late_text(note, " waited for a worker longer than its queue_timeout of ",
+                                                       note.tries->terms().queue_timeout, "; it never ran"))));
     const StateWord before = word;
     if (slot.transition(word, word.with_phase(Phase::lost))) return before;
     exchange_.record_loss(late.handle, nullptr);
   }
-  return word.phase() == Phase::free ? word : word.with_phase(Phase::claimed);
+  return StateWord(0);
 }
 
 /// Under the lock. A worker that publishes, or dies, after the look at the word has its way: every step is one

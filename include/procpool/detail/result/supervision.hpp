@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <procpool/error/worker_died.hpp>
@@ -18,7 +20,7 @@ namespace procpool::detail {
 /// What of the terms of a task concerns the supervisor.
 struct SupervisedTerms {
   std::chrono::nanoseconds timeout{0};        // from the start of a try; 0: none
-  std::chrono::nanoseconds queue_timeout{0};  // from the sending; 0: none
+  std::chrono::nanoseconds queue_timeout{0};  // from the sending to the first start; 0: none
   std::chrono::nanoseconds grace{0};          // from the timeout to the death of the worker
   int retries = 0;                            // after the worker's death
   int retries_on_timeout = 0;
@@ -35,6 +37,10 @@ class Tries {
   explicit Tries(const SupervisedTerms& terms) noexcept : terms_(terms) {}
 
   [[nodiscard]] const SupervisedTerms& terms() const noexcept { return terms_; }
+
+  /// It was sent with that ticket; when it is queued again it gets others.
+  void note_sending(std::uint64_t ticket) noexcept { sent_as_ = ticket; }
+  [[nodiscard]] bool was_sent_as(std::uint64_t ticket) const noexcept { return sent_as_ == ticket; }
 
   /// The worker died, of itself: true if the task is to be tried again. If not, `report` tells of the earlier deaths.
   /// Items come in their order: one before the last is a wild write's, and has no tries of its own, or they had no end.
@@ -58,7 +64,8 @@ class Tries {
   Tries(const SupervisedTerms& terms, std::size_t item) noexcept : terms_(terms), item_(item) {}
 
   SupervisedTerms terms_;
-  std::size_t item_ = 0;  // of a chunk
+  std::uint64_t sent_as_ = 0;  // of a task with a queue timeout
+  std::size_t item_ = 0;       // of a chunk
   int deaths_ = 0;
   int timeouts_ = 0;
   std::vector<DeathReport> reports_;  // of the deaths

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/deadlines.hpp>
 #include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
@@ -642,4 +644,51 @@ TEST_CASE("once a pool is broken no death is judged any more, and no slot of a l
   stage.die();
   CHECK(stage.pool.slot(next).load().phase() == Phase::running);
   stage.move(next, Phase::done);
+}
+
+/// As Stage; the one task has a queue timeout of an hour, and may be tried again.
+struct TimedStage : Stage {
+  static constexpr std::chrono::hours hour{1};
+
+  Deadlines deadlines{pool.exchange(), pool.layout()};
+  Deadlines::Clock::time_point sent = Deadlines::Clock::now();
+  ResultHandle task = send();
+
+  [[nodiscard]] ResultHandle send() {
+    const SupervisedTerms terms{.queue_timeout = hour, .retries = 1};
+    auto note = std::make_unique<TaskNote>();
+    note->tries = std::make_unique<Tries>(terms);
+    std::optional<ResultHandle> queued = pool.try_submit(run_once, 1, RingName::normal, std::move(note));
+    REQUIRE(queued);
+    static_cast<void>(deadlines.watch(queued->handle(), pool.slot(*queued).load().ticket(), terms));
+    return std::move(*queued);
+  }
+
+  /// The supervisor's tick, so long after the sending.
+  void tick(std::chrono::minutes after) { static_cast<void>(deadlines.tick(sent + after)); }
+};
+
+TEST_CASE("a task whose worker died before its start waits no longer, in all, than its queue timeout") {
+  TimedStage stage;
+  stage.claim(stage.task);
+  stage.tick(std::chrono::minutes(61));  // It may be about to start.
+  CHECK_FALSE(stage.task.is_ready());
+  stage.die();
+  stage.tick(std::chrono::minutes(61));
+  CHECK_FALSE(stage.task.is_ready());
+  stage.tick(std::chrono::minutes(62));
+  REQUIRE(stage.task.is_ready());
+  CHECK_THROWS_AS(take_result<int>(std::move(stage.task)), procpool::QueueTimeout);
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
+TEST_CASE("a task that is tried again has met its queue timeout, however long the next try waits") {
+  TimedStage stage;
+  stage.start(stage.task);
+  stage.die();
+  stage.tick(std::chrono::minutes(61));
+  CHECK_FALSE(stage.task.is_ready());
+  stage.run_rest();
+  CHECK(value_of_task(std::move(stage.task)) == 1);
 }
