@@ -200,15 +200,16 @@ TEST_CASE("the results of any number of recycled workers can be held at a time")
 
 TEST_CASE("a pool that shrinks below a worker for which a task was posted in vain becomes idle all the same") {
   SharedGate gate;
-  ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{32} << 20}};
+  ProcessPool pool{{.workers = 3, .shared_memory = std::size_t{32} << 20}};
   const OpensAtEnd opens{gate};
   std::vector<Future<void>> busy;
-  for (int i = 0; i < 2; ++i) busy.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
-  REQUIRE(gate->is_reached_by(2));
-  // The memory for the arguments suffices for one of them: the call ends before it has reached all workers.
-  const std::string large(pool.sender().core->exchange().arguments.region().size() * 2 / 3, 'x');
+  for (int i = 0; i < 3; ++i) busy.push_back(pool.submit([gate = gate.get()] { gate->pass(); }));
+  REQUIRE(gate->is_reached_by(3));
+  // The memory for the arguments suffices for two of them: the call ends before it has reached all workers.
+  const std::string large(pool.sender().core->exchange().arguments.region().size() * 2 / 5, 'x');
   CHECK_THROWS_AS(pool.run_on_each_worker([](const std::string& text) { return text.size(); }, large),
                   procpool::SharedMemoryExhausted);
+  REQUIRE(pool.sender().core->layout().row(1).mailbox.load() != 0);
   pool.resize(1);
   gate->open();
   procpool::wait_all(busy);

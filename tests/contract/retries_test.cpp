@@ -11,6 +11,7 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -273,13 +274,24 @@ TEST_CASE("a negative number of retries is refused") {
 
 TEST_CASE("what is sent to each worker is tried again by that worker and no other") {
   support::Shared<Tally> tally;
-  ProcessPool pool{3};
+  SharedGate returning;
+  SharedCount begun;
+  ProcessPool pool{3, [returning = returning.get(), begun = begun.get()] {
+                     if (++*begun > 3) returning->pass();
+                   }};
+  const support::OpensAtEnd opens{returning};
+  // While the worker is not back, the others have had their chance: they have run what was sent later.
+  std::thread others([&] {
+    if (returning->is_reached_by(1)) pool.submit([] {}).get();
+    returning->open();
+  });
   const auto die_once = [tally = tally.get()] {
     const std::size_t index = procpool::this_worker::index();
     if (++tally->tries[index] == 1 && index == 1) ::raise(SIGKILL);
     return index;
   };
   CHECK(pool.with({.retries = 1}).run_on_each_worker(die_once) == std::vector<std::size_t>{0, 1, 2});
+  others.join();
   CHECK(tally->tries[0] == 1);
   CHECK(tally->tries[1] == 2);
   CHECK(tally->tries[2] == 1);

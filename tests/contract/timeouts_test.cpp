@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -16,6 +17,7 @@
 #include <procpool/procpool.hpp>
 
 #include "../support/catch.hpp"
+#include "../support/deaths.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
 #include "../support/tasks.hpp"
@@ -129,6 +131,7 @@ TEST_CASE("what a task that is late returned gives its memory back, whether the 
   CHECK(pool.stats().worker_deaths == 0);
   CHECK(pool.stats().failed == 20);
   CHECK(pool.stats().dropped_failures == 10);
+  CHECK(support::what_is_left(pool) == "");
 }
 
 TEST_CASE("the deadline counts from the start of the task, not from its sending") {
@@ -147,11 +150,25 @@ TEST_CASE("the deadline counts from the start of the task, not from its sending"
 }
 
 TEST_CASE("a task in time is not touched by its deadline") {
+  SharedGate gate;
   ProcessPool pool{2};
+  const OpensAtEnd opens{gate};
   const auto timed = pool.with({.timeout = 1h, .queue_timeout = 1h});
+  Future<bool> watched = timed.submit([gate = gate.get()] {
+    gate->pass();
+    return procpool::this_task::stop_requested();
+  });
+  REQUIRE(gate->is_reached_by(1));
+  const auto was_looked_at = [&] {
+    const auto workers = pool.workers();
+    return std::any_of(workers.begin(), workers.end(), [](const auto& each) { return each.running_for > 0ns; });
+  };
+  REQUIRE(eventually(was_looked_at, 20s));
   std::vector<Future<int>> futures;
   for (int i = 0; i < 1000; ++i) futures.push_back(timed.submit([](int n) { return n; }, i));
   for (int i = 0; i < 1000; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == i);
+  gate->open();
+  CHECK_FALSE(watched.get());
   CHECK(pool.stats().worker_deaths == 0);
 }
 
@@ -237,10 +254,12 @@ TEST_CASE("of many tasks with queue timeouts those end that are late, and only t
 }
 
 TEST_CASE("continuations and waits see a timeout when it happens") {
+  SharedGate gate;
   ProcessPool pool{2};
+  const OpensAtEnd opens{gate};
   Shared<std::atomic<int>> told;
-  Future<int> slow = pool.with({.timeout = 20ms, .grace = 1h}).submit([] {
-    run_until_asked_to_stop();
+  Future<int> slow = pool.with({.timeout = 20ms, .grace = 1h}).submit([gate = gate.get()] {
+    gate->pass();
     return 1;
   });
   slow.on_ready([&](const Outcome<int>& outcome) {
@@ -257,8 +276,8 @@ TEST_CASE("continuations and waits see a timeout when it happens") {
   Future<int> next = both[0].then([](int n) { return n + 1; });
   CHECK_THROWS_AS(next.get(), TaskTimeout);
   CHECK(both[1].get() == 2);
-  pool.wait_idle();
-  CHECK(eventually([&] { return *told == 1; }));
+  CHECK(eventually([&] { return *told == 1; }, 20s));
+  CHECK(gate->arrived() == 1);
 }
 
 TEST_CASE("the options of time refuse what makes no sense, and take any length") {

@@ -10,7 +10,9 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
@@ -27,6 +29,7 @@
 #include "../support/shared_page.hpp"
 #include "../support/user_process.hpp"
 
+using namespace std::chrono_literals;
 using procpool::PoolClosed;
 using procpool::ProcessPool;
 using procpool::detail::UniqueFd;
@@ -95,6 +98,16 @@ std::vector<int> map_until_open(const Verbs& verbs, SharedGate& gate) {
   ::_exit(99);
 }
 
+/// Whether a worker that dies is replaced: then the process that makes them has lived on after all that came before.
+bool replaces_its_dead(const ProcessPool<>& pool) {
+  try {
+    pool.run_on_each_worker([] { ::raise(SIGKILL); });
+    return false;
+  } catch (const procpool::WorkerDied&) {
+    return pool.run_on_each_worker([] { return 1; }).size() == pool.workers().size();
+  }
+}
+
 /// Terminates a pool at the first of its signals. They are blocked in all threads that begin after this.
 class TerminatesAtSignal {
  public:
@@ -108,11 +121,14 @@ class TerminatesAtSignal {
   ~TerminatesAtSignal() {
     if (thread_.joinable()) thread_.join();
   }
-  void watch(ProcessPool<>& pool) {
-    thread_ = std::thread([this, &pool] {
+  /// Not before so many workers have died of it.
+  void watch(ProcessPool<>& pool, std::uint64_t deaths = 0) {
+    thread_ = std::thread([this, &pool, deaths] {
       int signal = 0;
       ::sigwait(&signals_, &signal);
+      const bool has_come = support::eventually([&] { return pool.stats().worker_deaths >= deaths; }, 20s);
       pool.terminate();
+      if (!has_come) std::fputs("the workers live on\n", stderr);
     });
   }
 
@@ -192,10 +208,10 @@ TEST_CASE("a program that terminates its pool at SIGTERM says so in one line, th
     terminal.run_here();
     TerminatesAtSignal at_signal;
     ProcessPool pool{2};
-    at_signal.watch(pool);
+    at_signal.watch(pool, 2);
     try {
       static_cast<void>(map_until_open(pool, gate));
-    } catch (const procpool::Error& error) {  // A worker's end may be seen before the pool's.
+    } catch (const procpool::Error& error) {  // The workers' ends were seen before the pool's.
       std::fprintf(stderr, "%s\n", error.what());
       die_of(SIGTERM);
     }
@@ -228,6 +244,7 @@ TEST_CASE("a program that stops at Ctrl-C after the item in hand keeps what it h
       if (is_interrupted) break;
     }
     if (kept == 0 || kept == endless.size() || pool.stats().worker_deaths != 0) return 2;
+    if (!replaces_its_dead(pool)) return 3;
     std::fputs("interrupted\n", stderr);
     die_of(SIGINT);
   });
@@ -247,7 +264,8 @@ TEST_CASE("a map goes on where Ctrl-C is ignored, and none of its workers dies")
     ::signal(SIGINT, SIG_IGN);
     ProcessPool pool{2};
     const std::vector<int> values = map_until_open(pool, gate);
-    return values == std::vector{2, 4, 6, 8, 10, 12, 14, 16} && pool.stats().worker_deaths == 0 ? 0 : 1;
+    if (values != std::vector{2, 4, 6, 8, 10, 12, 14, 16} || pool.stats().worker_deaths != 0) return 1;
+    return replaces_its_dead(pool) ? 0 : 2;
   });
   REQUIRE(gate->is_reached_by(2));
   for (int i = 0; i < 10; ++i) terminal.press(ctrl_c);

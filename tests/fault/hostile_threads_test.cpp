@@ -191,7 +191,7 @@ TEST_CASE("pools come and go, in order or not, while another works, and each of 
   };
   std::atomic<int> submitted{0};
   std::atomic<int> wrong{0};
-  const Storm work(1, [&] {
+  std::optional<Storm> work(std::in_place, 1, [&] {
     const int x = ++submitted;
     wrong += pool.submit(count, x).get() == 2 * x ? 0 : 1;
   });
@@ -214,7 +214,9 @@ TEST_CASE("pools come and go, in order or not, while another works, and each of 
     const int seen = *runs;
     CHECK(support::eventually([&] { return *runs > seen; }, std::chrono::seconds(20)));
   }
+  work.reset();
   CHECK(wrong == 0);
+  CHECK(*runs == submitted);
   CHECK(pool.stats().worker_deaths == 0);
 }
 
