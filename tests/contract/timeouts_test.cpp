@@ -296,7 +296,9 @@ TEST_CASE("a queue timeout is seen in a pool that has slept before") {
   ProcessPool pool{1};
   const OpensAtEnd opens{gate};
   pool.submit([] {}).get();
-  ::usleep(900'000);  // sleeps: until nothing of the pool ticks any more
+  int looks = 0;  // in a row: at the first, it may still be about to look once more
+  const auto sleeps = [&] { return (looks = pool.sender().core->supervisor().was_asleep() ? looks + 1 : 0) == 3; };
+  REQUIRE(eventually(sleeps, 20s));
   Future<void> first = pool.submit([gate = gate.get()] { gate->pass(); });
   REQUIRE(gate->is_reached_by(1));
   Future<void> second = pool.with({.queue_timeout = 300ms}).submit([] {});

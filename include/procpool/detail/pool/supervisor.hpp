@@ -74,6 +74,11 @@ class Supervisor {
   /// How long the supervisor has seen the task in a worker's hand; as exact as its tick. Zero: none.
   [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker) { return deadlines_.running_for(worker); }
 
+  /// True if it waited for nothing but a ring, at some moment during the call.
+  [[nodiscard]] bool was_asleep() const noexcept {
+    return is_asleep_.load(std::memory_order_relaxed);  // relaxed: racy by nature
+  }
+
   /// A task with terms for the supervisor was queued with that ticket.
   void supervise(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms) {
     if (terms.have_deadline() && deadlines_.watch(handle, ticket, terms)) ring();  // It ticks finer from now on.
