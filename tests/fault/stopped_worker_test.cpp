@@ -6,7 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -155,4 +157,22 @@ TEST_CASE("a pool whose workers are stopped can be terminated") {
   auto future = pool.submit(twice, 1);
   pool.terminate();
   CHECK_THROWS_AS(future.get(), procpool::PoolClosed);
+}
+
+TEST_CASE("a pool ends though a worker is stopped that has nothing in hand, and the others leave in order") {
+  for (const bool joins : {false, true}) {
+    const support::SharedCount left;
+    std::optional<ProcessPool<>> pool(
+        std::in_place, procpool::PoolOptions{.workers = 3, .at_worker_exit = [left = left.get()] { ++*left; }});
+    check_that_tasks_run(*pool, 50);
+    const ::pid_t stopped = support::pids_of(*pool)[1];
+    ::kill(stopped, SIGSTOP);
+    REQUIRE(support::eventually([&] { return is_stopped(stopped); }, std::chrono::seconds(20)));
+    if (joins) {
+      pool->close();
+      pool->join();
+    }
+    pool.reset();
+    CHECK(*left == 2);
+  }
 }

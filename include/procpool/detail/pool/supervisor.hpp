@@ -28,6 +28,7 @@
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/repair.hpp>
 #include <procpool/detail/pool/ring_walk.hpp>
+#include <procpool/detail/pool/stopped_workers.hpp>
 #include <procpool/detail/pool/unready_lives.hpp>
 #include <procpool/detail/pool/zygote_link.hpp>
 
@@ -75,9 +76,8 @@ class Supervisor {
   [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker) { return deadlines_.running_for(worker); }
 
   /// True if it waited for nothing but a ring, at some moment during the call.
-  [[nodiscard]] bool was_asleep() const noexcept {
-    return is_asleep_.load(std::memory_order_relaxed);  // relaxed: racy by nature
-  }
+  // relaxed: racy by nature
+  [[nodiscard]] bool was_asleep() const noexcept { return is_asleep_.load(std::memory_order_relaxed); }
 
   /// A task with terms for the supervisor was queued with that ticket.
   void supervise(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms) {
@@ -118,6 +118,7 @@ class Supervisor {
   Deadlines deadlines_;
   Births births_;
   UnreadyLives unready_lives_;
+  StoppedWorkers stopped_workers_;
   int ticks_without_work_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
@@ -266,12 +267,13 @@ inline void Supervisor::tick() {
   repair_.look_for_strays(1024);
 }
 
-/// Some wild write may have undone what ends the pool's processes, or a wake-up.
+/// Some wild write may have undone what ends the pool's processes, or a wake-up; or somebody has stopped a worker.
 inline void Supervisor::insist_on_end() {
   layout_.words().is_stopping.store(1, std::memory_order_relaxed);  // relaxed: set before; nothing new is told by it
   if (exchange_.reason_of_break()) {
     layout_.words().is_killed.store(1, std::memory_order_relaxed);  // relaxed: as above
   }
+  stopped_workers_.end(layout_);
   layout_.wake_all();
   zygote_.ring();
 }
