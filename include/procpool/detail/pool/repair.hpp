@@ -193,7 +193,8 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
     return give_up(handle, word, "the call that sent this task to one worker alone has ended before it ran");
   }
   // relaxed: the word is published behind it
-  if (word.phase() != Phase::claimed && note != nullptr) note->has_begun.store(true, std::memory_order_relaxed);
+  if ((word.phase() == Phase::running || word.phase() == Phase::condemned) && note != nullptr)
+    note->has_begun.store(true, std::memory_order_relaxed);
   const bool has_space = is_posted || !ring.was_full();
   StateWord seen = slot.load();
   for (;;) {

@@ -692,3 +692,19 @@ TEST_CASE("a task that is tried again has met its queue timeout, however long th
   stage.run_rest();
   CHECK(value_of_task(std::move(stage.task)) == 1);
 }
+
+TEST_CASE("a task that is queued again because a ruin has hidden it has not begun") {
+  TimedStage stage;
+  const std::uint64_t ticket = stage.pool.slot(stage.task).load().ticket();
+  stage.pool.layout().ring(RingName::normal).ring.pass(ticket);
+  stage.repair.look_for_strays(all);
+  REQUIRE(stage.pool.slot(stage.task).load().ticket() != ticket);
+  SECTION("it can be cancelled") { CHECK(stage.task.cancel()); }
+  SECTION("its queue timeout goes on") {
+    stage.tick(std::chrono::minutes(61));
+    REQUIRE(stage.task.is_ready());
+    CHECK_THROWS_AS(take_result<int>(std::move(stage.task)), procpool::QueueTimeout);
+  }
+  stage.run_rest();
+  CHECK(runs == 0);
+}
