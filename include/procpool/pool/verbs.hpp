@@ -33,12 +33,13 @@ namespace procpool {
 template <class Self, class State>
 class Verbs {
  public:
-  /// Runs f(args...) once. Returns at once, or waits while the queue is full. The future may be dropped: the task runs
-  /// all the same, and a failure is counted in stats().
+  /// Runs f(args...) once. Returns at once, or waits while the queue is full, or while tasks whose futures were dropped
+  /// hold the memory that it needs. The future may be dropped: the task runs all the same, and a failure is counted in
+  /// stats().
   template <class F, class... Args>
   auto submit(const F& f, Args&&... args) const;
 
-  /// As submit(), but empty if the queue is full.
+  /// As submit(), but empty where that would wait.
   template <class F, class... Args>
   auto try_submit(const F& f, Args&&... args) const;
 

@@ -37,6 +37,11 @@ class BlockAllocator {
   /// Bytes of the blocks that have not come back, as large as they were made; at some moment during the call.
   [[nodiscard]] std::size_t was_in_use() const;
 
+  /// Bytes that a block takes of the region.
+  [[nodiscard]] static std::size_t taken_by(std::size_t bytes) noexcept {
+    return bytes > largest_small ? whole_pages(bytes) : smallest << class_of(bytes);
+  }
+
  private:
   static constexpr std::size_t smallest = 64;
   static constexpr std::size_t page = std::size_t{64} << 10;

@@ -32,6 +32,10 @@ class SharedBlock {
   [[nodiscard]] explicit operator bool() const noexcept { return data_ != nullptr; }
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// What it takes of that allocator's region.
+  [[nodiscard]] std::size_t bytes_of(const BlockAllocator& allocator) const noexcept {
+    return data_ != nullptr && allocator_ == &allocator ? BlockAllocator::taken_by(size_) : 0;
+  }
 
  private:
   BlockAllocator* allocator_ = nullptr;

@@ -61,6 +61,7 @@ class ChunkSource {
   virtual void clear() noexcept = 0;
 
   void gather_or_throw(std::size_t most);
+  [[nodiscard]] std::optional<ResultHandle> send_gathered(bool waits);
   [[nodiscard]] bool provide_blocks(TaskNote& note, std::size_t terms, bool waits) const;
 
   Sender sender_;
@@ -75,7 +76,7 @@ inline ChunkSource::ChunkSource(const Sender& sender, const ChunkKind& kind, con
     : sender_(sender), kind_(kind) {
   static constinit std::atomic<std::uint64_t> last_id{0};
   callable_ = std::make_shared<SharedBlock>(
-      sender.core->allocate(sender.core->exchange().arguments, std::max<std::size_t>(callable.size(), 1)));
+      sender.core->allocate(sender.core->exchange().arguments, std::max<std::size_t>(callable.size(), 1), true));
   callable.write_to(callable_->data());
   prefix_.callable = callable_->data();
   prefix_.callable_size = callable.size();
@@ -94,6 +95,20 @@ inline void ChunkSource::gather_or_throw(std::size_t most) {
 
 inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) {
   if (gathered() == 0) gather_or_throw(most);
+  std::optional<ResultHandle> handle;
+  try {
+    handle = send_gathered(waits);
+  } catch (const SharedMemoryExhausted&) {
+    if (waits) throw;  // Else the chunks under way hold it.
+  }
+  if (!handle) return std::nullopt;
+  SentChunk chunk{std::move(*handle), position_, gathered()};
+  position_ += chunk.items;
+  clear();
+  return chunk;
+}
+
+inline std::optional<ResultHandle> ChunkSource::send_gathered(bool waits) {
   OutgoingTask task;
   TaskNote& note = task.make_note();
   note.label = sender_.label();
@@ -118,25 +133,17 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
     task.record.flags |= TaskRecord::has_terms;
     Terms::write(note.arguments.data(), given);
   }
-  std::optional<ResultHandle> handle = sender_.core->enqueue(sender_.ring(), task.record, std::move(task.note), waits);
-  if (!handle) return std::nullopt;
-  SentChunk chunk{std::move(*handle), position_, gathered()};
-  position_ += chunk.items;
-  clear();
-  return chunk;
+  return sender_.core->enqueue(sender_.ring(), task.record, std::move(task.note), waits);
 }
 
-/// False if there is no room now and `waits` is false: the chunks under way hold it.
+/// False if there is no room now and `waits` is false.
 inline bool ChunkSource::provide_blocks(TaskNote& note, std::size_t terms, bool waits) const {
   PoolCore& core = *sender_.core;
   const std::size_t results = sizeof(ChunkHeader) + note.items * kind_.result_size;
-  try {
-    note.arguments = core.allocate(core.exchange().arguments, terms + size());
-    note.results = core.allocate(core.exchange().data, results);
-  } catch (const SharedMemoryExhausted&) {
-    if (waits) throw;
-    return false;
-  }
+  note.arguments = core.allocate(core.exchange().arguments, terms + size(), waits);
+  if (!note.arguments) return false;
+  note.results = core.allocate(core.exchange().data, results, waits);
+  if (!note.results) return false;
   ::new (static_cast<void*>(note.results.data())) ChunkHeader;
   if (kind_.has_item_blocks) std::memset(note.results.data() + sizeof(ChunkHeader), 0, results - sizeof(ChunkHeader));
   return true;

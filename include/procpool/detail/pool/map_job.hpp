@@ -69,7 +69,7 @@ inline void run_map(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
   while (!source.is_done() || in_flight.size() > 0) {
     while (!source.is_done() && in_flight.size() < chunker.window(source.remaining())) {
       std::optional<SentChunk> chunk = source.send(chunker.next_size(source.remaining()), in_flight.size() == 0);
-      if (!chunk) break;  // The queue is full of others' tasks: collect first.
+      if (!chunk) break;  // The queue or the memory is full: collect first.
       in_flight.add(std::move(*chunk));
     }
     SentChunk ended = in_flight.next(terms.core->exchange().spin);

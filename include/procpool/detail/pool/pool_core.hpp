@@ -18,6 +18,7 @@
 
 #include <procpool/detail/os/loaded_modules.hpp>
 #include <procpool/detail/pool/exclusive_turn.hpp>
+#include <procpool/detail/pool/room_search.hpp>
 #include <procpool/detail/pool/supervisor.hpp>
 #include <procpool/detail/task/result_handle.hpp>
 
@@ -52,12 +53,12 @@ class PoolCore {
   /// Throws UsageError in a process that did not make the pool.
   void require_home() const;
 
-  /// A block for arguments. Throws SharedMemoryExhausted if there is no room now and none will be given back by tasks
-  /// that nobody waits for.
-  [[nodiscard]] SharedBlock allocate(BlockAllocator& allocator, std::size_t bytes);
+  /// A block for arguments. While there is no room, but tasks that nobody waits for hold enough of it: waits for their
+  /// end if `waits`, else returns an empty block. Throws SharedMemoryExhausted if they do not; PoolClosed, BrokenPool.
+  [[nodiscard]] SharedBlock allocate(BlockAllocator& allocator, std::size_t bytes, bool waits);
 
-  /// Queues a task. Waits while the ring is full if `waits`, else returns empty then. Throws PoolClosed, BrokenPool,
-  /// SharedMemoryExhausted.
+  /// Queues a task. While the ring is full, or tasks that nobody waits for hold the slots: waits if `waits`, else
+  /// returns empty. Throws PoolClosed, BrokenPool, and SharedMemoryExhausted if somebody keeps all slots.
   [[nodiscard]] std::optional<ResultHandle> enqueue(RingName name, const TaskRecord& record,
                                                     std::unique_ptr<TaskNote> note, bool waits);
 
@@ -94,7 +95,7 @@ class PoolCore {
     if (refusal_) std::rethrow_exception(refusal_);
   }
   [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
-  void make_slot(std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] bool make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& search);
   void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
     exchange_->retain();
     exchange_->slots[handle].task = record;
@@ -148,18 +149,15 @@ inline void PoolCore::require_home() const {
                    std::to_string(::getpid()) + ", which was forked from it; make a pool of its own there");
 }
 
-inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t bytes) {
-  for (;;) {
-    if (SharedBlock block(allocator, bytes); block) return block;
-    exchange_->sweep(SIZE_MAX);
-    if (SharedBlock block(allocator, bytes); block) return block;
-    if (bytes > allocator.region().size() || exchange_->abandoned() == 0) {
-      throw SharedMemoryExhausted(message(
-          {"the arguments of a task need ", bytes, " bytes; the memory for arguments holds ", allocator.region().size(),
-           " and is shared with tasks that are not yet taken: raise PoolOptions::shared_memory if the system has it"}));
-    }
-    const EventCount::Key key = exchange_->signal().ended.key();
-    exchange_->signal().ended.wait(key, std::chrono::milliseconds(1));  // Tasks that nobody waits for give theirs back.
+inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t bytes, bool waits) {
+  for (RoomSearch search(*exchange_, waits);;) {
+    SharedBlock block(allocator, bytes);
+    if (block) return block;
+    const Room room = search.next([&] { return exchange_->abandoned().will_make_room(allocator, bytes); });
+    if (room == Room::not_yet) return block;
+    if (room == Room::none) throw_no_memory(bytes, allocator.region().size());
+    const std::lock_guard lock(exchange_->submit_mutex);
+    require_open();
   }
 }
 
@@ -167,6 +165,7 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
                                                      std::unique_ptr<TaskNote> note, bool waits) {
   require_home();
   RingAndSpace& ring = layout_.ring(name);
+  RoomSearch search(*exchange_, waits);
   std::unique_lock lock(exchange_->submit_mutex);
   std::optional<Handle> slot;
   for (;;) {  // Whatever lets go of the lock is followed by another look at everything.
@@ -177,7 +176,7 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
     }
     slot = exchange_->slots.allocate();
     if (slot) break;
-    make_slot(lock);
+    if (!make_slot(lock, search)) return std::nullopt;
   }
   const Handle handle = *slot;
   const std::uint64_t ticket = ring.ring.next_position();
@@ -192,16 +191,13 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   return ResultHandle(*exchange_, handle, woke_worker);
 }
 
-/// Lets go of the lock, so that a slot may come back. Throws if none will.
-inline void PoolCore::make_slot(std::unique_lock<std::mutex>& lock) {
+/// Lets go of the lock, so that a slot may come back. False: not yet. Throws if none will.
+inline bool PoolCore::make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& search) {
   lock.unlock();
-  const bool more_may_come = exchange_->abandoned() != 0;  // Of those that nobody waits for.
-  exchange_->sweep(SIZE_MAX);
-  ::sched_yield();
+  const Room room = search.next([this] { return exchange_->abandoned().will_give_slot(); });
+  if (room == Room::none) throw_no_slot(exchange_->slots.was_used());
   lock.lock();
-  if (more_may_come) return;
-  throw SharedMemoryExhausted("no slot is free for another task: " + std::to_string(exchange_->slots.was_used()) +
-                              " futures are held; take some, or raise PoolOptions::shared_memory if the system has it");
+  return room == Room::look_again;
 }
 
 /// If there is no memory for what the supervisor is to know, the slot is given back.
@@ -238,8 +234,11 @@ inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpac
 inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
   require_home();
   std::unique_lock lock(exchange_->submit_mutex);
+  RoomSearch search(*exchange_, true);
   std::optional<Handle> slot;
-  for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) make_slot(lock);
+  for (require_open(); !(slot = exchange_->slots.allocate()); require_open()) {
+    static_cast<void>(make_slot(lock, search));
+  }
   const Handle handle = *slot;
   const std::uint64_t ticket = next_post_++ | posted_bit;
   fill_slot(handle, ticket, record, std::move(note));

@@ -54,7 +54,7 @@ struct Sender {
     check_captures(function);
   }
 
-  /// Sends one call. Empty if the queue is full and `waits` is false.
+  /// Sends one call. Empty if `waits` is false and the queue is full, or tasks that nobody waits for hold its memory.
   template <class State, class F, class... Args>
   [[nodiscard]] std::optional<ResultHandle> send(bool waits, const F& function, Args&&... args) const;
 
@@ -77,14 +77,16 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
   GivenTerms terms = given_terms();
   SharedBlock numbers;
   if (progress || measure) {
-    numbers = core->allocate(core->exchange().data, sizeof(TaskNumbers));
+    numbers = core->allocate(core->exchange().data, sizeof(TaskNumbers), waits);
+    if (!numbers) return std::nullopt;
     auto* reported = ::new (numbers.data()) TaskNumbers;
     if (progress) terms.progress = &reported->progress;
     if (measure) terms.usage = &reported->usage;
   }
   OutgoingTask task = ThisCall::send(
-      terms, [this](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes); }, function,
+      terms, [&](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes, waits); }, function,
       std::forward<Args>(args)...);
+  if (!task.has_room) return std::nullopt;
   if (numbers) {
     task.make_note().results = std::move(numbers);
     task.make_note().is_measured = measure;

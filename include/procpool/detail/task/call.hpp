@@ -23,6 +23,7 @@ namespace procpool::detail {
 struct OutgoingTask {
   TaskRecord record;
   std::unique_ptr<TaskNote> note;  // null: the slot holds it all
+  bool has_room = true;            // false: there was no block for what does not fit into the slot
 
   TaskNote& make_note() {
     if (!note) note = std::make_unique<TaskNote>();
@@ -36,7 +37,7 @@ class Call {
   using Result = call_result_t<F, State, Sent...>;
 
  public:
-  /// Encodes; runs code of the user's. `allocate(bytes)` provides a SharedBlock.
+  /// Encodes; runs code of the user's. `allocate(bytes)` provides a SharedBlock, or an empty one.
   template <class Allocate, class... Args>
   [[nodiscard]] static OutgoingTask send(const GivenTerms& terms, const Allocate& allocate, const F& function,
                                          Args&&... args) {
@@ -111,6 +112,8 @@ class Call {
     TaskNote& note = task.make_note();
     note.label = terms.label;
     note.arguments = allocate(terms_size + encoding.size());
+    task.has_room = static_cast<bool>(note.arguments);
+    if (!task.has_room) return;
     task.record.size = (terms_size + encoding.size()) & TaskRecord::largest_size;
     task.record.set_block(note.arguments.data());
     if (terms_size > 0) {

@@ -19,13 +19,13 @@
 #include <new>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/memory/block_allocator.hpp>
 #include <procpool/detail/os/process_identity.hpp>
 #include <procpool/detail/result/memory_plan.hpp>
 #include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/task/abandoned_tasks.hpp>
 #include <procpool/detail/task/chunk_failures.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
 #include <procpool/detail/task/condemned_tasks.hpp>
@@ -102,9 +102,9 @@ class Exchange final : public Retained {
   /// Puts a slot whose result nobody will read where the sweeper finds it, unless its task has ended meanwhile.
   void abandon(Handle handle);
 
-  /// Frees up to `most` abandoned tasks that have ended, and counts their failures.
-  void sweep(std::size_t most);
-  [[nodiscard]] std::size_t abandoned() const;
+  /// Frees up to `most` abandoned tasks that have ended, and counts their failures. How many they were.
+  std::size_t sweep(std::size_t most);
+  [[nodiscard]] const AbandonedTasks& abandoned() const noexcept { return abandoned_; }
   [[nodiscard]] std::uint64_t dropped_failures() const noexcept {
     return dropped_failures_.load(std::memory_order_relaxed);  // relaxed: a statistic
   }
@@ -183,10 +183,8 @@ class Exchange final : public Retained {
   }
 
   mutable std::mutex mutex_;
-  std::exception_ptr reason_of_break_;  // under the mutex, as the next one
-  std::vector<Handle> abandoned_;
-  std::atomic<std::size_t> abandoned_count_{0};  // of the list, so that a submit need not lock to find it empty
-  std::size_t sweep_from_ = 0;                   // under the mutex: where the sweeper goes on
+  std::exception_ptr reason_of_break_;  // under the mutex
+  AbandonedTasks abandoned_;
   std::atomic<std::uint64_t> dropped_failures_{0};
   std::atomic<std::uint64_t> past_failures_{0};
 };
@@ -204,7 +202,8 @@ inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds s
       slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
       data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
-      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub), condemned(sizes.most_workers) {
+      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub), condemned(sizes.most_workers),
+      abandoned_(slots) {
   for (std::size_t i = 0; i < sizes.most_workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }
 
@@ -246,42 +245,11 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
 
 /// A task that has ended meanwhile is freed here: its pool may have gone, and then nobody sweeps any more.
 inline void Exchange::abandon(Handle handle) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!slots[handle].load().is_over()) {
-      abandoned_.push_back(handle);
-      abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
-      return;
-    }
-  }
-  discard(handle);
+  if (!abandoned_.add(handle)) discard(handle);
 }
 
-inline std::size_t Exchange::abandoned() const {
-  return abandoned_count_.load(std::memory_order_relaxed);  // relaxed: racy by nature
-}
-
-inline void Exchange::sweep(std::size_t most) {
-  // The sweep of everything asks under the lock: after the last of a pool's, abandon() finds that all has ended.
-  if (most != SIZE_MAX && abandoned() == 0) return;
-  std::vector<Handle> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    for (std::size_t left = std::min(most, abandoned_.size()); left > 0; --left) {
-      if (sweep_from_ >= abandoned_.size()) sweep_from_ = 0;
-      Handle& entry = abandoned_[sweep_from_];
-      const StateWord word = slots[entry].load();
-      if (!word.is_over() && !word.is_ruined()) {
-        ++sweep_from_;
-        continue;
-      }
-      ended.push_back(entry);
-      entry = abandoned_.back();
-      abandoned_.pop_back();
-    }
-    abandoned_count_.store(abandoned_.size(), std::memory_order_relaxed);  // relaxed: as in abandon()
-  }
-  for (const Handle handle : ended) discard(handle);
+inline std::size_t Exchange::sweep(std::size_t most) {
+  return abandoned_.sweep(most, [this](Handle handle) { discard(handle); });
 }
 
 inline void Exchange::discard(Handle handle) noexcept {
