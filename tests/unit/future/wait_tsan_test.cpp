@@ -334,6 +334,66 @@ TEST_CASE("futures of several pools are waited for together") {
   CHECK(values == std::multiset{0, 1, 1});
 }
 
+TEST_CASE("waits for futures of several pools leave nothing behind, however many end in vain") {
+  Workbench first;
+  Workbench second;
+  Work a(first, 1);
+  Work b(second, 2);
+  std::atomic<int> told{0};
+  b.futures[1].on_ready([&](const procpool::Outcome<int>&) { ++told; });
+  std::vector<Future<int>> all;
+  all.push_back(std::move(a.futures[0]));
+  all.push_back(std::move(b.futures[0]));
+  all.push_back(std::move(b.futures[1]));
+  const auto loop = [&] {
+    for (auto& future : procpool::as_completed(all, 0s)) FAIL(future.get());
+  };
+  for (int i = 0; i < 1000; ++i) {
+    CHECK_FALSE(procpool::wait_any_for(all, 0s).has_value());
+    CHECK_THROWS_AS(loop(), procpool::FuturesUnfinished);
+  }
+  CHECK(first.exchange().slots.was_used() == 3);  // One's own, and two that stood for the others.
+  CHECK(second.exchange().slots.was_used() == 2);
+  const procpool::detail::TaskNote* note = second.exchange().slots.note(0);
+  REQUIRE(note != nullptr);
+  CHECK(note->continuations.empty());
+  CHECK(note->more_watchers.empty());
+  b.end(0);
+  CHECK(procpool::wait_any(all) == 1);
+  b.end(1);
+  CHECK(support::eventually([&] { return told == 1; }));  // What others wait for at the same task stays.
+  a.end(0);
+  std::vector<int> values;
+  for (auto& future : procpool::as_completed(all)) values.push_back(future.get());
+  CHECK(std::multiset<int>(values.begin(), values.end()) == std::multiset{0, 0, 1});
+  CHECK(first.exchange().dropped_failures() == 0);
+}
+
+TEST_CASE("threads that look at futures of several pools again and again all see each end") {
+  for (int round = 0; round < (support::is_full_run() ? 500 : 20); ++round) {
+    Workbench first;
+    Workbench second;
+    WorkerTask<int> here(first);
+    WorkerTask<int> there(second);
+    const std::vector<SharedFuture<int>> all = {here.future().share(), there.future().share()};
+    std::vector<std::thread> lookers;
+    std::atomic<int> looks{0};
+    for (int i = 0; i < 3; ++i) {
+      lookers.emplace_back([&, mine = all] {
+        while (!procpool::wait_any_for(mine, 0s)) ++looks;
+        CHECK(mine[1].get() == 5);
+      });
+    }
+    CHECK(support::eventually([&] { return looks > 10; }));
+    there.start();
+    there.finish(5);
+    for (std::thread& looker : lookers) looker.join();
+    CHECK(procpool::wait_any(all) == 1);
+    here.start();
+    here.finish(4);
+  }
+}
+
 TEST_CASE("threads that wait for many futures drain for each other") {
   constexpr int waiters = 3;
   constexpr int each = 400;

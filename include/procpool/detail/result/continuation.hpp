@@ -53,6 +53,21 @@ class ContinuationQueue {
     return popped;
   }
 
+  /// Takes one out of the middle; null if it is not there.
+  [[nodiscard]] std::unique_ptr<Continuation> remove(const Continuation& wanted) noexcept {
+    Continuation* before = nullptr;
+    for (std::unique_ptr<Continuation>* link = &first_; *link != nullptr; link = &before->next_) {
+      if (link->get() == &wanted) {
+        std::unique_ptr<Continuation> removed = std::move(*link);
+        *link = std::move(removed->next_);
+        if (last_ == removed.get()) last_ = before;
+        return removed;
+      }
+      before = link->get();
+    }
+    return nullptr;
+  }
+
   /// Appends all of `other`, which is empty then.
   void append(ContinuationQueue& other) noexcept {
     if (other.empty()) return;

@@ -62,7 +62,11 @@ class CompletionHub {
   void watch(Handle handle, Watcher& watcher);
 
   /// `watcher` will not be called for it any more, once this has returned.
-  void forget(Handle handle, Watcher& watcher);
+  void forget(Handle handle, Watcher& watcher) {
+    const std::lock_guard lock(mutex_);
+    forget_under_lock(handle, watcher);
+  }
+  void forget_under_lock(Handle handle, Watcher& watcher);
 
   /// For tasks that end in this process, or whose worker can push no more.
   void deliver(Handle handle);
@@ -134,8 +138,7 @@ inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
   if (told_others) ring_sleepers();
 }
 
-inline void CompletionHub::forget(Handle handle, Watcher& watcher) {
-  const std::lock_guard lock(mutex_);
+inline void CompletionHub::forget_under_lock(Handle handle, Watcher& watcher) {
   if (handle >= watchers_.size() || watchers_[handle] == nullptr) return;
   TaskNote* note = slots_.note(handle);
   if (watchers_[handle] != &watcher) {

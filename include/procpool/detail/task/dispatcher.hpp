@@ -37,6 +37,10 @@ class Dispatcher final : private Watcher {
   /// the caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
+  /// Takes back what after() was given for a task that has not ended. Null if the task has: then it runs, or has run.
+  /// The caller keeps the slot of the task from being given back.
+  [[nodiscard]] std::unique_ptr<Continuation> withdraw(Handle handle, const Continuation& continuation) noexcept;
+
   /// Calls `recurring->recur()` ten times a second on the dispatch thread until that says false. Whoever asks for it
   /// has called after() before, so the thread does not end meanwhile.
   void repeat(std::shared_ptr<Recurring> recurring);
@@ -93,6 +97,24 @@ inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& cont
   if (may_sleep_without_tick) hub_.ring();
   else hub_.ring_sleepers();
   return true;
+}
+
+/// Of a task that has not ended nothing was taken out of its note, so whatever is found there at that address is what
+/// was put there.
+inline std::unique_ptr<Continuation> Dispatcher::withdraw(Handle handle, const Continuation& continuation) noexcept {
+  std::unique_ptr<Continuation> withdrawn;
+  bool is_to_finish = false;
+  {
+    const std::lock_guard lock(hub_.mutex());
+    TaskNote* note = hub_.slots().note(handle);
+    if (note == nullptr || hub_.slots()[handle].load().is_final()) return nullptr;
+    withdrawn = note->continuations.remove(continuation);
+    if (withdrawn == nullptr || !note->continuations.empty()) return withdrawn;
+    hub_.forget_under_lock(handle, *this);  // with the lock: nobody has put another there meanwhile
+    is_to_finish = --waiting_ == 0 && is_finishing_;
+  }
+  if (is_to_finish) hub_.ring();
+  return withdrawn;
 }
 
 inline void Dispatcher::repeat(std::shared_ptr<Recurring> recurring) {
