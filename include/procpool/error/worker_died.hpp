@@ -90,11 +90,11 @@ class WorkerDied : public Error {
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return report().cpu_time; }
 
   /// True if the kernel killed the worker because memory ran out. It is known from this: the worker died by a SIGKILL
-  /// that was not the pool's doing, and the kernel's count of such kills went up since the pool was made or since the
-  /// last death that was put down to it. That is the count of the memory cgroup of this process or, where that cannot
-  /// be read, of the whole machine. So a SIGKILL from elsewhere passes for it if memory had run out for another process
-  /// that is counted there; and it goes unseen in a worker that was moved to a cgroup of its own, or if a daemon in
-  /// user space (systemd-oomd, earlyoom) killed it.
+  /// that was not the pool's doing, and the kernel has counted more such kills since the pool was made than deaths were
+  /// put down to it. That is the count of the memory cgroup of this process or, where that cannot be read, of the whole
+  /// machine. So a SIGKILL from elsewhere passes for it if memory had run out for another process counted there; and it
+  /// goes unseen in a worker that was moved to a cgroup of its own, or if a daemon in user space (systemd-oomd,
+  /// earlyoom) killed it.
   [[nodiscard]] bool out_of_memory() const noexcept { return report().out_of_memory; }
 
   /// Which attempt at the task this was the end of, from 1.

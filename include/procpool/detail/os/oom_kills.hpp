@@ -4,7 +4,9 @@
 /// @file
 /// How many processes the kernel has killed because memory ran out.
 
+#include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,15 +39,20 @@ class OomKills {
   /// Tests put `root` before every path.
   [[gnu::cold]] explicit OomKills(const std::string& root = {});
 
-  /// True if the count is larger than at the last call, or than when this was made.
-  [[nodiscard, gnu::cold]] bool went_up() {
-    const std::int64_t before = std::exchange(count_, oom_kills_in(read_file(file_)).value_or(count_));
-    return count_ > before;
+  /// True if the kernel has killed more processes since this was made than were taken. Of those, the last `most` are
+  /// believed to be of the pool's, which has so many workers.
+  [[nodiscard, gnu::cold]] bool has_untaken(std::size_t most) {
+    const std::int64_t count = oom_kills_in(read_file(file_)).value_or(taken_);
+    taken_ = std::max(taken_, count - static_cast<std::int64_t>(most));
+    return count > taken_;
   }
 
+  /// One of them was found. Several may have come before the first death was looked at, so each death takes one.
+  void take() noexcept { ++taken_; }
+
  private:
-  std::string file_;  // empty: there is none
-  std::int64_t count_ = 0;
+  std::string file_;        // empty: there is none
+  std::int64_t taken_ = 0;  // and what the count was before
 };
 
 inline OomKills::OomKills(const std::string& root) {
@@ -59,7 +66,7 @@ inline OomKills::OomKills(const std::string& root) {
     const std::optional<std::int64_t> count = oom_kills_in(read_file(file));
     if (!count) continue;
     file_ = std::move(file);
-    count_ = *count;
+    taken_ = *count;
     return;
   }
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstddef>
 #include <optional>
 
 #include <procpool/detail/os/oom_kills.hpp>
@@ -32,14 +33,15 @@ namespace procpool::detail {
   report.stack = CrashStack(crash.stack, describe);
 }
 
-/// Adds all that is found about the last death of a worker.
+/// Adds all that is found about the last death of one of so many `workers`. Who settles it takes the kill for want of
+/// memory that was found.
 [[gnu::cold]] inline void add_findings(DeathReport& report, const Row& row, const LifeRegister& lives,
-                                       std::optional<OomKills>& oom_kills) {
+                                       std::optional<OomKills>& oom_kills, std::size_t workers) {
   // relaxed: this and the next were published with `dead`, which the caller has acquired.
   add_crash(report, row, lives.dead.load(std::memory_order_relaxed));
   report.peak_memory = lives.peak_memory.load(std::memory_order_relaxed);
   report.cpu_time = std::chrono::nanoseconds(lives.cpu_time.load(std::memory_order_relaxed));
-  report.out_of_memory = report.signal == SIGKILL && oom_kills && oom_kills->went_up();
+  report.out_of_memory = report.signal == SIGKILL && oom_kills && oom_kills->has_untaken(workers);
 }
 
 }  // namespace procpool::detail

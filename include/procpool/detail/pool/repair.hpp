@@ -140,7 +140,8 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   report.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   report.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   report.ran_for = ran_for_;
-  add_findings(report, layout_.row(index), layout_.lives(index), oom_kills_);
+  add_findings(report, layout_.row(index), layout_.lives(index), oom_kills_, layout_.workers());
+  const bool has_taken_kill = report.out_of_memory;
   if (note != nullptr) report.label = note->label;
   if (note != nullptr && note->has_position) report.position = note->first_position;
   if (note != nullptr && note->items > 0) {
@@ -151,6 +152,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
     lose(handle, word);
   }
+  if (has_taken_kill) oom_kills_->take();
   return true;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,8 @@ using procpool::detail::OomKills;
 using support::FakeRoot;
 
 namespace {
+
+constexpr std::size_t most = 4;
 
 constexpr std::string_view v1_group = "/sys/fs/cgroup/memory/docker/abc";
 constexpr std::string_view v2_group = "/sys/fs/cgroup/user.slice/app";
@@ -45,6 +48,13 @@ struct Version2 : FakeRoot {
   }
 };
 
+/// As a death by SIGKILL asks.
+bool took_one(OomKills& kills) {
+  if (!kills.has_untaken(most)) return false;
+  kills.take();
+  return true;
+}
+
 }  // namespace
 
 TEST_CASE("the kernel's count is found among its neighbours, and nothing else is taken for it") {
@@ -61,13 +71,13 @@ TEST_CASE("in a memory cgroup of version 1 its own count decides") {
   machine.count(v1_group, 4);
   machine.count("/sys/fs/cgroup/memory/docker", 9);
   OomKills kills(machine.path());
-  CHECK_FALSE(kills.went_up());
+  CHECK_FALSE(took_one(kills));
   machine.write("/proc/vmstat", "oom_kill 200\n");
   machine.count("/sys/fs/cgroup/memory/docker", 10);
-  CHECK_FALSE(kills.went_up());
+  CHECK_FALSE(took_one(kills));
   machine.count(v1_group, 5);
-  CHECK(kills.went_up());
-  CHECK_FALSE(kills.went_up());
+  CHECK(took_one(kills));
+  CHECK_FALSE(took_one(kills));
 }
 
 TEST_CASE("in cgroups of version 2 the nearest that governs memory decides") {
@@ -77,15 +87,15 @@ TEST_CASE("in cgroups of version 2 the nearest that governs memory decides") {
     machine.count(v2_group, 1);
     OomKills kills(machine.path());
     machine.count("/sys/fs/cgroup/user.slice", 4);
-    CHECK_FALSE(kills.went_up());
+    CHECK_FALSE(took_one(kills));
     machine.count(v2_group, 2);
-    CHECK(kills.went_up());
+    CHECK(took_one(kills));
   }
   SECTION("its parent") {
     OomKills kills(machine.path());
-    CHECK_FALSE(kills.went_up());
+    CHECK_FALSE(took_one(kills));
     machine.count("/sys/fs/cgroup/user.slice", 4);
-    CHECK(kills.went_up());
+    CHECK(took_one(kills));
   }
 }
 
@@ -93,11 +103,34 @@ TEST_CASE("without a memory cgroup the machine's count decides, and without that
   FakeRoot machine;
   machine.write("/proc/vmstat", "oom_kill 7\n");
   OomKills kills(machine.path());
-  CHECK_FALSE(kills.went_up());
-  machine.write("/proc/vmstat", "oom_kill 9\n");
-  CHECK(kills.went_up());
+  CHECK_FALSE(took_one(kills));
+  machine.write("/proc/vmstat", "oom_kill 8\n");
+  CHECK(took_one(kills));
   machine.write("/proc/vmstat", "");
-  CHECK_FALSE(kills.went_up());
+  CHECK_FALSE(took_one(kills));
   const FakeRoot nothing;
-  CHECK_FALSE(OomKills(nothing.path()).went_up());
+  CHECK_FALSE(OomKills(nothing.path()).has_untaken(most));
+}
+
+TEST_CASE("of several kills that came before the first death was asked about, each is found once") {
+  Version2 machine;
+  machine.count(v2_group, 1);
+  OomKills kills(machine.path());
+  machine.count(v2_group, 3);
+  CHECK(kills.has_untaken(most));
+  CHECK(took_one(kills));
+  CHECK(took_one(kills));
+  CHECK_FALSE(took_one(kills));
+  machine.count(v2_group, 4);
+  CHECK(took_one(kills));
+  CHECK_FALSE(took_one(kills));
+}
+
+TEST_CASE("of kills that nobody has taken, no more are held than there are workers") {
+  Version2 machine;
+  machine.count(v2_group, 1);
+  OomKills kills(machine.path());
+  machine.count(v2_group, 1000);
+  for (std::size_t i = 0; i < most; ++i) CHECK(took_one(kills));
+  CHECK_FALSE(took_one(kills));
 }
