@@ -71,6 +71,7 @@ class Scene {
   // The end.
   void serve(std::size_t index);
   bool finish_one(std::size_t index, Cell cell);
+  [[nodiscard]] bool have_all_ended() const;
   void take_results();
 
   fuzz::Arena& arena_;
@@ -89,12 +90,10 @@ class Scene {
 Scene::Scene(fuzz::Arena& arena, fuzz::Input& input)
     : arena_(arena), input_(input), exchange_(arena.exchange()), layout_(arena.layout()), repair_(exchange_, layout_),
       deadlines_(exchange_, layout_) {
+  arena.reset_pool();
   for (std::size_t i = 0; i < workers; ++i) {
-    ::new (static_cast<void*>(&row(i))) Row;
-    ::new (static_cast<void*>(&exchange_.completions(i))) CompletionRing;
     layout_.lives(i).born = life_;
     layout_.lives(i).pid = 1000;
-    layout_.presence.stop_looking(static_cast<WorkerIndex>(i));
   }
 }
 
@@ -301,7 +300,7 @@ void Scene::end() {
     lives.born = ++life_;
   }
   // As often as a task may be tried again, and some more: no task is queued for ever.
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < 8 && !have_all_ended(); ++round) {
     for (std::size_t index = 0; index < workers; ++index) {
       layout_.presence.start_looking(static_cast<WorkerIndex>(index));
       serve(index);
@@ -312,6 +311,10 @@ void Scene::end() {
   }
   take_results();
   exchange_.sweep(SIZE_MAX);
+}
+
+bool Scene::have_all_ended() const {
+  return std::all_of(tasks_.begin(), tasks_.end(), [](const ResultHandle& task) { return task.word().is_over(); });
 }
 
 void Scene::serve(std::size_t index) {

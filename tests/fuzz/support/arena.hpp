@@ -6,11 +6,14 @@
 
 #include <sanitizer/asan_interface.h>
 
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -37,7 +40,8 @@ inline void require(bool holds, const char* what) {
 class Arena {
  public:
   static constexpr std::size_t workers = 3;
-  static constexpr std::size_t queue_capacity = 64;
+  /// Of each ring: fewer than an execution has tasks, so that it becomes full; and from a ruined head the way is short.
+  static constexpr std::size_t queue_capacity = 4;
 
   Arena()
       : exchange_(new procpool::detail::Exchange(
@@ -68,6 +72,25 @@ class Arena {
     for (std::size_t i = 0; i < outbox.count(); ++i) {
       ::new (static_cast<void*>(&outbox.extent(i))) procpool::detail::Extent;
     }
+  }
+
+  /// Rings, rows and what else the work of a pool goes through are as in the beginning. Of all that zeros are the state
+  /// at rest. The ring of requeued tasks has the capacity of the others.
+  void reset_pool() {
+    using namespace procpool::detail;
+    auto* words = reinterpret_cast<RingWords*>(&layout_.words() + 1);
+    auto* cells = reinterpret_cast<Ring::Word*>(exchange_->ring_part());
+    constexpr std::size_t lap = std::bit_ceil(queue_capacity);
+    std::memset(static_cast<void*>(cells), 0, ring_count * lap * sizeof *cells);
+    for (RingAndSpace& ring : layout_.rings()) {
+      std::destroy_at(&ring);
+      std::construct_at(&ring, *::new (static_cast<void*>(words++)) RingWords, cells, queue_capacity);
+      cells += lap;
+    }
+    std::memset(exchange_->pool_part(), 0, Presence::bytes_for(workers));
+    std::memset(static_cast<void*>(&layout_.row(0)), 0, workers * sizeof(Row));
+    std::memset(static_cast<void*>(&exchange_->completions(0)), 0, workers * sizeof(CompletionRing));
+    std::memset(static_cast<void*>(&layout_.lives(0)), 0, workers * sizeof(LifeRegister));
   }
 
   /// A slot that is in use, and sound.
