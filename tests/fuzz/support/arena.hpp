@@ -82,9 +82,10 @@ class Arena {
     auto* cells = reinterpret_cast<Ring::Word*>(exchange_->ring_part());
     constexpr std::size_t lap = std::bit_ceil(queue_capacity);
     std::memset(static_cast<void*>(cells), 0, ring_count * lap * sizeof *cells);
-    for (RingAndSpace& ring : layout_.rings()) {
+    for (std::size_t i = 0; i < ring_count; ++i) {
+      RingAndSpace& ring = layout_.rings()[i];
       std::destroy_at(&ring);
-      std::construct_at(&ring, *::new (static_cast<void*>(words++)) RingWords, cells, queue_capacity);
+      std::construct_at(&ring, *::new (static_cast<void*>(words++)) RingWords, cells, queue_capacity, i);
       cells += lap;
     }
     std::memset(exchange_->pool_part(), 0, Presence::bytes_for(workers));

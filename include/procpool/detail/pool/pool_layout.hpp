@@ -56,8 +56,10 @@ struct RingAndSpace {
   std::atomic<std::uint64_t>& wanted;
   EventCount& space;
 
-  RingAndSpace(RingWords& words, Ring::Word* cells, std::size_t capacity, std::uint64_t first) noexcept
-      : ring(words.head, cells, capacity, first), wanted(words.wanted), space(words.space) {}
+  /// `place`: among the rings of a pool.
+  RingAndSpace(RingWords& words, Ring::Word* cells, std::size_t capacity, std::size_t place) noexcept
+      : ring(words.head, cells, capacity, place * tickets_of_ring + Ring::cells_for(capacity)), wanted(words.wanted),
+        space(words.space) {}
 };
 
 class PoolLayout {
@@ -133,8 +135,7 @@ class PoolLayout {
     auto* cells = reinterpret_cast<Ring::Word*>(exchange.ring_part());
     if (i > 0) cells += requeue_cells() + (i - 1) * Ring::cells_for(queue_capacity);
     auto* words = ::new (reinterpret_cast<std::byte*>(words_ + 1) + i * sizeof(RingWords)) RingWords;
-    const std::size_t capacity = i == 0 ? requeue_capacity : queue_capacity;
-    return RingAndSpace(*words, cells, capacity, i * tickets_of_ring + Ring::cells_for(capacity));
+    return RingAndSpace(*words, cells, i == 0 ? requeue_capacity : queue_capacity, i);
   }
 
   std::size_t most_workers_;
