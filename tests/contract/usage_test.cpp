@@ -18,6 +18,7 @@ using procpool::Future;
 using procpool::ProcessPool;
 using procpool::Usage;
 using procpool::UsageError;
+using procpool::WorkerDied;
 
 namespace {
 
@@ -68,6 +69,25 @@ TEST_CASE("a task that throws is measured too; of one whose worker died nothing 
   Future<void> dead = measured.submit([] { ::raise(SIGKILL); });
   CHECK(dead.usage().cpu_time == 0ns);
   CHECK(dead.usage().peak_memory == 0);
+}
+
+TEST_CASE("a death tells the peak of the worker's whole life, though a measured task has counted it anew") {
+  constexpr std::size_t much = std::size_t{100} << 20;
+  ProcessPool pool{1};
+  const auto peak_of_dead = [&] {
+    try {
+      pool.submit([] { ::raise(SIGKILL); }).get();
+    } catch (const WorkerDied& death) {
+      return death.peak_memory();
+    }
+    FAIL("the worker lives");
+    return std::size_t{0};
+  };
+  CHECK(pool.submit(fill, much).get() == much);
+  for (int i = 0; i < 2; ++i) CHECK(pool.with({.measure = true}).submit(fill, std::size_t{1}).get() == 1);
+  CHECK(peak_of_dead() >= much);
+  CHECK(pool.with({.measure = true}).submit(fill, std::size_t{1}).get() == 1);
+  CHECK(peak_of_dead() < much);  // Its successor has a life of its own.
 }
 
 TEST_CASE("usage() of a task that was not measured is a mistake that says what to do") {

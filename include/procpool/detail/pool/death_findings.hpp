@@ -6,8 +6,10 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 
 #include <procpool/detail/os/oom_kills.hpp>
@@ -37,10 +39,12 @@ namespace procpool::detail {
 /// memory that was found.
 [[gnu::cold]] inline void add_findings(DeathReport& report, const Row& row, const LifeRegister& lives,
                                        std::optional<OomKills>& oom_kills, std::size_t workers) {
-  // relaxed: this and the next were published with `dead`, which the caller has acquired.
-  add_crash(report, row, lives.dead.load(std::memory_order_relaxed));
-  report.peak_memory = lives.peak_memory.load(std::memory_order_relaxed);
+  // relaxed: this and the next two were published with `dead`, which the caller has acquired.
+  const Life life = lives.dead.load(std::memory_order_relaxed);
+  const std::uint64_t last_peak = lives.peak_memory.load(std::memory_order_relaxed);
   report.cpu_time = std::chrono::nanoseconds(lives.cpu_time.load(std::memory_order_relaxed));
+  report.peak_memory = std::max(last_peak, row.peak.of(life));
+  add_crash(report, row, life);
   report.out_of_memory = report.signal == SIGKILL && oom_kills && oom_kills->has_untaken(workers);
 }
 

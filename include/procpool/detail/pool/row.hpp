@@ -7,6 +7,7 @@
 /// Shared by  all; one row and one register of lives per worker. Who writes what is said at each member.
 /// Crash      the row outlives the worker and says what it had in hand; it is repaired before the next life begins.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -54,6 +55,26 @@ class ShownLabel {
   std::array<std::atomic<std::uint64_t>, capacity / 8> words_{};
 };
 
+/// The peak of a life's memory before the last of its measured tasks, which count it anew. Written by the worker; read
+/// after its death.
+class KeptPeak {
+ public:
+  /// `bytes`: the peak since the one before.
+  void keep(Life life, std::uint64_t bytes) noexcept {
+    bytes_.store(std::max(bytes, of(life)), std::memory_order_relaxed);  // relaxed: read after this death only
+    life_.store(life, std::memory_order_relaxed);                        // relaxed: as above
+  }
+  /// 0: none was kept.
+  [[nodiscard]] std::uint64_t of(Life life) const noexcept {
+    // relaxed: its own, or that of the dead, who write nothing any more
+    return life_.load(std::memory_order_relaxed) == life ? bytes_.load(std::memory_order_relaxed) : 0;
+  }
+
+ private:
+  std::atomic<Life> life_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+};
+
 struct alignas(64) Row {
   static constexpr std::size_t failure_capacity = 1024;
 
@@ -65,6 +86,7 @@ struct alignas(64) Row {
   std::atomic<Life> begun{0};                // the life that runs the initializer, or has run it
   std::atomic<Life> ready{0};                // the life whose initializer has succeeded
   ShownLabel label;                          // of the task in hand
+  KeptPeak peak;
 
   // Written by the user's process; read by the worker.
   alignas(64) std::atomic<std::uint64_t> mailbox{0};  // a cell for this worker alone; the worker sets it to 0

@@ -28,7 +28,7 @@ namespace procpool::detail {
 class Worker {
  public:
   Worker(Exchange& exchange, PoolLayout& layout, WorkerIndex index, Life life) noexcept
-      : exchange_(exchange), layout_(layout), index_(index), row_(layout.row(index)),
+      : exchange_(exchange), layout_(layout), index_(index), life_(life), row_(layout.row(index)),
         outbox_(exchange.outbox, life, row_.filling) {}
 
   /// Without work for so long, a worker that is not among the pool's least leaves.
@@ -66,6 +66,7 @@ class Worker {
   Exchange& exchange_;
   PoolLayout& layout_;
   WorkerIndex index_;
+  Life life_;
   Row& row_;
   OutboxWriter outbox_;
   bool is_looking_ = false;
@@ -248,8 +249,12 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   self.retries_on_exception = self.retries_left = terms.retries_on_exception;
   row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
-  if (terms.usage == nullptr) slot.task.run(context);
-  else terms.usage->measure([&] { slot.task.run(context); });
+  if (terms.usage == nullptr) {
+    slot.task.run(context);
+  } else {
+    row_.peak.keep(life_, own_usage().peak_memory);
+    terms.usage->measure([&] { slot.task.run(context); });
+  }
   flush_standard_streams();              // A later death must not swallow what this task printed.
   if (!self.home.is_here()) ::_exit(0);  // A process that the task forked came back from it; it is not the worker.
   publish(claim, context.result);
