@@ -227,6 +227,11 @@ TEST_CASE("a task that waits too long for a worker fails with QueueTimeout and n
   const auto impatient = pool.with({.queue_timeout = 20ms, .label = "impatient"});
   Future<void> waiting = impatient.submit([runs = runs.get()] { ++*runs; });
   CHECK_THROWS_AS(impatient.map([](int i) { return i; }, {1, 2, 3}), QueueTimeout);
+  const auto in_chunks = pool.with({.queue_timeout = 20ms, .chunk_size = 4});
+  const auto outcomes = in_chunks.map_outcomes([](int i) { return i; }, std::vector<int>(9));
+  for (std::size_t i = 0; i < 4; ++i) CHECK_THROWS_WITH(outcomes[i].value(), Contains("items 0 to 3 of a map"));
+  for (std::size_t i = 4; i < 8; ++i) CHECK_THROWS_WITH(outcomes[i].value(), Contains("items 4 to 7 of a map"));
+  CHECK_THROWS_WITH(outcomes[8].value(), Contains("item 8 of a map"));
   CHECK_THROWS_WITH(waiting.get(), Contains("\"impatient\"") && Contains("20 ms") && Contains("never ran"));
   gate->open();
   first.get();
