@@ -1,4 +1,4 @@
-// expect: takes an argument by `T&`.*return the result
+// expect: takes an argument by `T&`.*return the result$
 // SPDX-License-Identifier: BSL-1.0
 
 #include <vector>

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include <procpool/detail/os/sanitizers.hpp>
 #include <procpool/procpool.hpp>
@@ -97,4 +98,16 @@ TEST_CASE("usage() of a task that was not measured is a mistake that says what t
   CHECK_THROWS_WITH(plain.usage(), Catch::Matchers::Contains(".measure = true"));
   CHECK(plain.get() >= 0);
   CHECK_THROWS_AS(plain.usage(), UsageError);
+}
+
+TEST_CASE("of a map or a continuation no usage is kept, and usage() says so") {
+  ProcessPool pool{1};
+  const auto measured = pool.with({.measure = true});
+  const auto says_so = Catch::Matchers::Contains("not of a map or a continuation");
+  Future<std::vector<int>> mapped = measured.map_async(burn, std::vector(2, std::chrono::nanoseconds(0)));
+  CHECK_THROWS_WITH(mapped.usage(), says_so);
+  CHECK(mapped.get().size() == 2);
+  Future<int> continued = measured.submit(burn, 0ns).then([](int turns) { return turns; });
+  CHECK_THROWS_WITH(continued.usage(), says_so);
+  CHECK(continued.get() >= 0);
 }

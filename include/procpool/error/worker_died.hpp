@@ -32,7 +32,7 @@ struct DeathReport {
   std::optional<std::size_t> position = {};       // of the item that it ran, in a map; empty: a single task
   std::optional<const void*> fault_address = {};  // that it could not access; empty: it died of something else
   CrashStack stack = {};                          // of the crash; empty: it did not crash, or was caught by another
-  std::chrono::nanoseconds ran_for{0};            // the task, as far as the supervisor has seen
+  std::chrono::nanoseconds ran_for{0};            // the task, or chunk of a map, as far as the supervisor has seen
   std::size_t peak_memory = 0;                    // of the worker, bytes
   std::chrono::nanoseconds cpu_time{0};           // of the worker
   bool out_of_memory = false;                     // the kernel killed it because memory ran out
@@ -80,7 +80,7 @@ class WorkerDied : public Error {
   [[nodiscard]] const std::vector<std::string>& stack() const { return report().stack.lines(); }
 
   /// How long the pool's supervisor had seen the task run: as exact as its tick, some tens of milliseconds, so zero for
-  /// a task that died soon.
+  /// a task that died soon. Of an item of a map it is the time of its whole chunk: of the items before it too.
   [[nodiscard]] std::chrono::nanoseconds ran_for() const noexcept { return report().ran_for; }
 
   /// The most memory that the worker had resident in its whole life, in bytes, what it shares with others included.

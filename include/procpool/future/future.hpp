@@ -77,8 +77,8 @@ class Future {
   /// Waits; what the task ended with, null if it has a value.
   [[nodiscard]] std::exception_ptr exception();
 
-  /// Waits; what the task has used, if it was submitted with TaskOptions::measure (UsageError if not); zeros if its
-  /// worker died or it never ran.
+  /// Waits; what the task has used, if it was submitted with TaskOptions::measure (UsageError if not, and of a map or a
+  /// continuation); zeros if its worker died or it never ran.
   [[nodiscard]] Usage usage() const {
     wait();
     return task().usage();

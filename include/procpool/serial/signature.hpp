@@ -131,8 +131,7 @@ template <class F, std::size_t First = 0>
 consteval void require_value_parameters() {
   static_assert(!has_writable_reference<signature_of<F>, First, std::numeric_limits<std::size_t>::max()>,
                 "procpool: this callable takes an argument by `T&`, but a task gets a copy in another process, so what "
-                "it writes there is lost. Take it by value or by `const T&` and return the result; to work in place "
-                "use pool.make_array");
+                "it writes there is lost. Take it by value or by `const T&` and return the result");
 }
 
 }  // namespace procpool::detail

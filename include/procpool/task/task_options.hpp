@@ -28,7 +28,7 @@ struct TaskOptions {
   std::size_t read_ahead = 0;            ///< items that imap may have in flight; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait
   std::string_view label = {};           ///< told in errors and in WorkerInfo; copied by with()
-  bool measure = false;                  ///< of a submitted task, for Future::usage()
+  bool measure = false;                  ///< of a submitted task, for usage(); maps and run_on_each_worker() ignore it
 };
 
 static_assert(std::is_trivially_destructible_v<TaskOptions>, "GCC 12 frees a temporary in a co_await expression twice");

@@ -188,7 +188,9 @@ inline void ResultHandle::kill() const {
 inline Usage ResultHandle::usage() const {
   const TaskNote* note = exchange_->slots.note(handle_);
   if (note == nullptr || !note->is_measured) {
-    throw UsageError("usage() of a task that was not measured: submit it by with({.measure = true})");
+    throw UsageError(
+        "usage() of a task that was not measured: it is kept of a task that submit() or try_submit() has sent by "
+        "with({.measure = true}), not of a map or a continuation");
   }
   return reinterpret_cast<const TaskNumbers*>(note->results.data())->usage.was_reported();
 }
