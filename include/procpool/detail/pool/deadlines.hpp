@@ -5,7 +5,8 @@
 /// Watches the clock for the tasks that have a deadline, and has the workers killed that are condemned.
 ///
 /// Shared by  the supervisor, whose tick it is a part of; submitters tell it of tasks; any thread asks running_for().
-/// Progress   it waits for no worker, and never runs code of the user's. No clock is read for a task: what a row names
+/// Progress   it waits for no worker, and never runs code of the user's. What there is no memory to tell, a later tick
+///            tells. No clock is read for a task: what a row names
 ///            unchanged from tick to tick has run that long.
 /// Crash      it dies with the user's process only. A worker that dies meanwhile is buried by the same thread, between
 ///            two ticks, so what it had in hand is the word's to say.
@@ -15,9 +16,9 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <procpool/detail/pool/pool_layout.hpp>
@@ -67,6 +68,13 @@ class Deadlines {
     bool is_late = false;  // it was asked to stop
   };
 
+  template <class Step>
+  static void try_to(Step step) {
+    try {
+      step();
+    } catch (const std::bad_alloc&) {  // It has changed nothing.
+    }
+  }
   void extend_if_late(Clock::time_point now);
   void end_waiting(Clock::time_point now);
   void look_at_worker(std::size_t index, Clock::time_point now);
@@ -138,10 +146,10 @@ inline bool Deadlines::tick(Clock::time_point now) {
     const std::lock_guard lock(mutex_);
     extend_if_late(now);
     next_ = Clock::time_point::max();
-    for (std::size_t index = 0; index < layout_.workers(); ++index) look_at_worker(index, now);
+    for (std::size_t index = 0; index < layout_.workers(); ++index) try_to([&] { look_at_worker(index, now); });
     forget_ended();
   }
-  end_waiting(now);
+  try_to([&] { end_waiting(now); });
   return wish_deaths();
 }
 
@@ -172,22 +180,26 @@ inline void Deadlines::extend_if_late(Clock::time_point now) {
 }
 
 inline void Deadlines::end_waiting(Clock::time_point now) {
-  std::vector<std::pair<Handle, StateWord>> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    std::vector<Waiting> between;  // not queued yet, or claimed: by one that starts it, or that is dead
-    while (!waiting_.empty() && waiting_.front().deadline <= now) {
-      const Waiting late = waiting_.front();
-      std::pop_heap(waiting_.begin(), waiting_.end());
-      waiting_.pop_back();
-      const StateWord before = end_one_waiting(late);
-      if (before.phase() == Phase::queued) ended.emplace_back(late.handle, before);
-      else if (!has_begun(late)) between.push_back({now + fine_tick, late.handle, late.ticket});
+  const auto end_one = [&]() -> bool {
+    std::unique_lock lock(mutex_);
+    if (waiting_.empty() || waiting_.front().deadline > now) {
+      forget_started();
+      return false;
     }
-    for (const Waiting& each : between) wait_until(each);
-    forget_started();
+    const Waiting late = waiting_.front();
+    const StateWord before = end_one_waiting(late);
+    const bool is_ended = before.phase() == Phase::queued;
+    const bool is_over = is_ended || has_begun(late);
+    std::pop_heap(waiting_.begin(), waiting_.end());
+    waiting_.pop_back();
+    // Not queued yet, or claimed: by one that starts it, or that is dead. There is room for it.
+    if (!is_over) wait_until({now + fine_tick, late.handle, late.ticket});
+    lock.unlock();
+    if (is_ended) exchange_.announce_end(late.handle, before);
+    return true;
+  };
+  while (end_one()) {
   }
-  for (const auto& [handle, before] : ended) exchange_.announce_end(handle, before);
 }
 
 /// Now and then, so that what is held of tasks with distant deadlines is no more than there are such tasks.
@@ -265,8 +277,8 @@ inline StateWord Deadlines::judge(Handle handle, StateWord word, const TaskNote&
   const bool is_unwanted = note.is_unwanted.load(std::memory_order_relaxed);  // relaxed: the next tick sees it
   const bool is_told = sample.is_late && (word.is_overdue() || !is_unwanted);
   if (now >= deadline && !is_told) {
-    sample.is_late = true;
     ended = ask_to_stop(handle, word, note);
+    sample.is_late = true;
   }
   if (now >= end) exchange_.condemn(handle, exchange_.slots[handle].load());
   else next_ = std::min(next_, sample.is_late ? end : deadline);

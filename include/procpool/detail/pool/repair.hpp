@@ -18,12 +18,12 @@
 #include <mutex>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/pool/death_findings.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/strays.hpp>
 #include <procpool/detail/pool/unpublished_block.hpp>
+#include <procpool/detail/pool/waiting_tasks.hpp>
 #include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/error/pool_errors.hpp>
 #include <procpool/error/worker_died.hpp>
@@ -35,14 +35,15 @@ class Repair {
   Repair(Exchange& exchange, PoolLayout& layout) noexcept : exchange_(exchange), layout_(layout) {}
 
   /// Settles what the dead worker had in hand, and makes its row good for its next life. `status` is waitpid(2)'s;
-  /// `ran_for` is how long the task that it had in hand was seen there.
+  /// `ran_for` is how long the task that it had in hand was seen there. If it throws, for want of memory, nothing was
+  /// decided, and it may be called again.
   void bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for = {});
 
-  /// From now on the kernel's kills for want of memory are told from others. Reads files, for which the pool's
-  /// constructor has no time.
+  /// From the first call on the kernel's kills for want of memory are told from others. Reads files, for which the
+  /// pool's constructor has no time.
   void watch_memory() {
     const std::lock_guard lock(mutex_);
-    oom_kills_.emplace();
+    if (!oom_kills_) oom_kills_.emplace();
   }
 
   /// Queues the tasks for which the ring had no space.
@@ -63,9 +64,7 @@ class Repair {
   [[nodiscard]] std::unique_lock<std::mutex> try_lock() { return std::unique_lock(mutex_, std::try_to_lock); }
 
   /// Tasks that wait for space in the ring, at some moment during the call.
-  [[nodiscard]] bool had_waiting() const noexcept {
-    return waiting_count_.load(std::memory_order_relaxed) != 0;  // relaxed: exact for the supervisor and under the lock
-  }
+  [[nodiscard]] bool had_waiting() const noexcept { return waiting_.had_any(); }
 
  private:
   static constexpr unsigned most_requeues = 3;  // without a start
@@ -76,7 +75,8 @@ class Repair {
   [[nodiscard]] static bool is_unwanted(const TaskNote* note) noexcept {
     return note != nullptr && note->is_unwanted.load(std::memory_order_relaxed);  // relaxed: published with the word
   }
-  [[nodiscard]] static bool begin_anew(const TaskNote& note);
+  [[nodiscard]] static bool may_begin_anew(const TaskNote& note);
+  static void begin_anew(const TaskNote& note);
   void settle_condemned(Handle handle, StateWord word, const TaskNote* note);
   void requeue(Handle handle, StateWord word, StateWord again);
   [[nodiscard]] bool post_again(std::size_t index, Cell cell);
@@ -88,17 +88,17 @@ class Repair {
   PoolLayout& layout_;
   Strays strays_{exchange_, layout_};
   std::mutex mutex_;
-  std::vector<Handle> waiting_;                // under the lock: for space in the ring; Claimed by no worker
-  std::atomic<std::size_t> waiting_count_{0};  // of waiting_; written under the lock
-  std::size_t next_stray_ = 0;                 // under the lock: where look_for_strays() goes on
-  std::chrono::nanoseconds ran_for_{0};        // under the lock: of the worker that is being buried
-  std::optional<OomKills> oom_kills_;          // under the lock
+  WaitingTasks waiting_;                 // under the lock: Claimed by no worker
+  std::size_t next_stray_ = 0;           // under the lock: where look_for_strays() goes on
+  std::chrono::nanoseconds ran_for_{0};  // under the lock: of the worker that is being buried
+  std::optional<OomKills> oom_kills_;    // under the lock
 };
 
 /// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined
 /// it.
 inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for) {
   const std::lock_guard lock(mutex_);
+  waiting_.have_room();  // Once a try has been used up, the task can be queued again.
   ran_for_ = ran_for;
   Row& row = layout_.row(index);
   layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
@@ -166,7 +166,7 @@ inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNo
   if (word.is_overdue()) return lose(handle, word);
   if (note != nullptr && note->tries && !is_unwanted(note)) {
     note->tries->count_timeout();
-    if (note->has_own_result) static_cast<void>(begin_anew(*note));  // one that is spoiled fails anyway
+    if (note->has_own_result && may_begin_anew(*note)) begin_anew(*note);  // one that is spoiled fails anyway
     return requeue(handle, word, word.with_requeues(0).without_stop());
   }
   exchange_.record_loss(
@@ -176,11 +176,13 @@ inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNo
 
 /// Without the result of the whole, the items of a chunk are worth nothing: they are run again, unless one has failed
 /// for good. False: then the chunk is what it is.
-inline bool Repair::begin_anew(const TaskNote& note) {
+inline bool Repair::may_begin_anew(const TaskNote& note) {
+  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
+  return header.failures.load(std::memory_order_relaxed) == 0;  // relaxed: the dead write nothing any more
+}
+inline void Repair::begin_anew(const TaskNote& note) {
   auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  if (header.failures.load(std::memory_order_relaxed) != 0) return false;  // relaxed: the dead write nothing any more
-  header.finished.store(0, std::memory_order_relaxed);                     // relaxed: published with the slot's word
-  return true;
+  header.finished.store(0, std::memory_order_relaxed);  // relaxed: published with the slot's word
 }
 
 /// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by
@@ -198,6 +200,7 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   if ((word.phase() == Phase::running || word.phase() == Phase::condemned) && note != nullptr)
     note->has_begun.store(true, std::memory_order_relaxed);
   const bool has_space = is_posted || !ring.was_full();
+  if (!has_space) waiting_.have_room();
   StateWord seen = slot.load();
   for (;;) {
     const bool is_as_judged =
@@ -214,8 +217,7 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
     ring.publish(handle);
     layout_.wake_one();
   } else {
-    waiting_.push_back(handle);
-    waiting_count_.store(waiting_.size(), std::memory_order_relaxed);  // relaxed: see had_waiting()
+    waiting_.add(handle);
   }
 }
 
@@ -269,12 +271,11 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
   if (finished < note.items || note.has_own_result) {
     const std::size_t item = std::min(finished, note.items - 1);
     report.position = note.first_position + item;
-    const bool may_begin = !note.has_own_result || begin_anew(note);
+    const bool may_begin = !note.has_own_result || may_begin_anew(note);
     if (may_begin && is_tried_again(&note, report, note.has_own_result ? 0 : item)) {
+      if (note.has_own_result) begin_anew(note);
       return requeue(handle, word, word.with_requeues(0).without_stop());
     }
-    // relaxed: what it was before
-    if (note.has_own_result) header.finished.store(finished, std::memory_order_relaxed);
     note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
     // The worker may have stored the block of the item, which was given back above.
     if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
@@ -300,19 +301,16 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
 inline void Repair::requeue_waiting() {
   if (!had_waiting()) return;
   const std::lock_guard lock(mutex_);
-  const std::vector<Handle> waiting = std::exchange(waiting_, {});
-  for (const Handle handle : waiting) {
+  waiting_.retry([this](Handle handle) {
     const StateWord word = exchange_.slots[handle].load();
     if (is_unwanted(exchange_.slots.note(handle))) give_up(handle, word, "the task was cancelled before it ran");
     else requeue(handle, word, word);
-  }
-  waiting_count_.store(waiting_.size(), std::memory_order_relaxed);  // relaxed: see had_waiting()
+  });
 }
 
 inline void Repair::break_all(const std::exception_ptr& reason) {
   const std::lock_guard lock(mutex_);
   waiting_.clear();
-  waiting_count_.store(0, std::memory_order_relaxed);  // relaxed: see had_waiting()
   exchange_.break_all(reason);
 }
 
@@ -326,7 +324,7 @@ inline bool Repair::look_for_strays(std::size_t most) {
     const auto handle = static_cast<Handle>(next_stray_++);
     Slot& slot = exchange_.slots[handle];
     StateWord word = slot.load();
-    if (!strays_.is_stray(handle, word, waiting_) || slot.load().bits() != word.bits()) {
+    if (!strays_.is_stray(handle, word, waiting_.handles()) || slot.load().bits() != word.bits()) {
       all_ended &= word.is_over() || exchange_.slots.is_local(handle) || !exchange_.slots.was_in_use(handle);
       continue;
     }

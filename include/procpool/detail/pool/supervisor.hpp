@@ -6,9 +6,9 @@
 ///
 /// Shared by  it writes the lives that it wants, and the slots of dead workers, which nobody else may touch.
 /// Progress   it never waits for ring space, nor for a lock that a waiter holds, and never runs code of the user's.
+///            What it has no memory for is done at a later tick.
 /// Crash      it dies with the user's process only.
 
-#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
@@ -17,6 +17,7 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -24,6 +25,7 @@
 
 #include <procpool/detail/pool/births.hpp>
 #include <procpool/detail/pool/deadlines.hpp>
+#include <procpool/detail/pool/death_counts.hpp>
 #include <procpool/detail/pool/initializer_failure.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/repair.hpp>
@@ -84,21 +86,25 @@ class Supervisor {
     if (terms.have_deadline() && deadlines_.watch(handle, ticket, terms)) ring();  // It ticks finer from now on.
   }
 
-  [[nodiscard]] std::uint64_t worker_deaths() const noexcept {
-    return worker_deaths_.load(std::memory_order_relaxed);  // relaxed: a statistic
-  }
-  [[nodiscard]] std::uint64_t recycled() const noexcept {
-    return recycled_.load(std::memory_order_relaxed);  // relaxed: a statistic
-  }
+  [[nodiscard]] std::uint64_t worker_deaths() const noexcept { return deaths_.worker_deaths(); }
+  [[nodiscard]] std::uint64_t recycled() const noexcept { return deaths_.recycled(); }
 
  private:
   static constexpr std::chrono::milliseconds tick_length{25};
   static constexpr int lingering_ticks = 20;  // without work, before it sleeps
 
   void run();
+  /// A step that finds no memory has changed nothing, and is taken again at the next tick.
+  template <class Step>
+  void attempt(Step step) {
+    try {
+      step();
+    } catch (const std::bad_alloc&) {
+      was_short_of_memory_ = true;
+    }
+  }
   void sleep_or_tick();
   [[nodiscard]] bool listen_for_a_tick();
-  [[nodiscard]] bool listen(int timeout);
   [[nodiscard]] std::size_t tasks_waiting();
   [[nodiscard]] bool work_is_outstanding();
   void tick();
@@ -119,13 +125,16 @@ class Supervisor {
   Births births_;
   UnreadyLives unready_lives_;
   StoppedWorkers stopped_workers_;
+  DeathCounts deaths_;
+  const std::exception_ptr zygote_loss_ = std::make_exception_ptr(  // made while there is memory for it
+      BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
+                 "Make a new pool"));
   int ticks_without_work_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
+  bool was_short_of_memory_ = false;          // since the last tick began
   std::atomic<bool> is_asleep_{false};        // written by the supervisor; read by submitters
   std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
-  std::atomic<std::uint64_t> worker_deaths_{0};
-  std::atomic<std::uint64_t> recycled_{0};
   std::thread thread_;
 };
 
@@ -133,7 +142,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
-      births_(layout, least) {
+      births_(layout, least), deaths_(layout.most_workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   want_lives();
   exchange_.condemned.set_bell(bell_.get());
@@ -143,34 +152,33 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
 
 inline void Supervisor::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-super");
-  repair_.watch_memory();
   while (!is_zygote_gone_) {
+    attempt([this] { repair_.watch_memory(); });
     sleep_or_tick();
+    was_short_of_memory_ = false;
     look_at_rows();
     if (!is_zygote_gone_) tick();
   }
   exchange_.condemned.set_bell(-1);
   // (3) acquire-load, pairs with (1): who told the zygote to leave has said so before.
-  if (!is_end_expected_.load(std::memory_order_acquire)) {
-    break_pool(std::make_exception_ptr(
-        BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
-                   "Make a new pool")));
-  }
+  if (!is_end_expected_.load(std::memory_order_acquire)) break_pool(zygote_loss_);
 }
 
 /// With work outstanding it ticks; a while after the last work it sleeps until it is rung. It says so under the submit
 /// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever
 /// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
-  // relaxed: a hint; the socket tells of the end.
-  if (work_is_outstanding() || is_end_expected_.load(std::memory_order_relaxed)) ticks_without_work_ = 0;
+  if (was_short_of_memory_ || work_is_outstanding()) ticks_without_work_ = 0;
+  if (is_end_expected_.load(std::memory_order_relaxed))
+    ticks_without_work_ = 0;  // relaxed: the socket tells of the end
   if (++ticks_without_work_ < lingering_ticks) {
     is_zygote_gone_ = listen_for_a_tick();
     return;
   }
   // A task that has not ended, though none waits and no row names one: some wild write has hidden it. Workers that look
   // once more and find nothing show who does not run it.
-  const bool all_ended = repair_.look_for_strays(SIZE_MAX);
+  bool all_ended = false;
+  attempt([&] { all_ended = repair_.look_for_strays(SIZE_MAX); });
   if (!all_ended) layout_.wake_all();
   {
     const std::lock_guard lock(exchange_.submit_mutex);
@@ -180,7 +188,7 @@ inline void Supervisor::sleep_or_tick() {
     is_zygote_gone_ = listen_for_a_tick();
   } else {
     deadlines_.pause();
-    is_zygote_gone_ = listen(-1);
+    is_zygote_gone_ = zygote_.listen(bell_.get(), -1);
   }
   is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
   ticks_without_work_ = 0;
@@ -188,23 +196,7 @@ inline void Supervisor::sleep_or_tick() {
 
 inline bool Supervisor::listen_for_a_tick() {
   const auto length = deadlines_.until_next(std::chrono::steady_clock::now(), tick_length);
-  return listen(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(length).count()));
-}
-
-/// True if the zygote is gone.
-inline bool Supervisor::listen(int timeout) {
-  pollfd watched[] = {{zygote_.socket(), POLLIN, 0}, {bell_.get(), POLLIN, 0}, {zygote_.process(), POLLIN, 0}};
-  if (::poll(watched, std::size(watched), timeout) <= 0) return false;
-  eventfd_t rings = 0;
-  if (watched[1].revents != 0) ::eventfd_read(bell_.get(), &rings);
-  if (watched[2].revents != 0) return true;
-  if (watched[0].revents == 0) return false;
-  char news[256];
-  for (;;) {
-    const ssize_t size = ::recv(zygote_.socket(), news, sizeof news, MSG_DONTWAIT);
-    if (size == 0) return true;
-    if (size < 0) return errno != EAGAIN && errno != EINTR;
-  }
+  return zygote_.listen(bell_.get(), static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(length).count()));
 }
 
 /// In a ring; an upper bound, and zero only if there is none. The walk of each mends a head that a wild write has
@@ -263,8 +255,8 @@ inline void Supervisor::tick() {
   // relaxed: as in sleep_or_tick()
   if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();
   if (deadlines_.tick(std::chrono::steady_clock::now())) zygote_.ring();
-  repair_.requeue_waiting();
-  repair_.look_for_strays(1024);
+  attempt([this] { repair_.requeue_waiting(); });
+  attempt([this] { repair_.look_for_strays(1024); });
 }
 
 /// Some wild write may have undone what ends the pool's processes, or a wake-up; or somebody has stopped a worker.
@@ -284,11 +276,13 @@ inline void Supervisor::look_at_rows() {
     // (8) acquire-load, pairs with (7) of zygote.hpp, (1) of outbox_writer.hpp, (2) of outbox_writer.hpp: the status
     // belongs to this life, and what the dead wrote is there, in the order in which they wrote it.
     const Life dead = lives.dead.load(std::memory_order_acquire);
-    if (dead != births_.buried(index)) decide_death(index, dead);
+    if (dead != births_.buried(index)) attempt([&] { decide_death(index, dead); });
   }
   if (exchange_.reason_of_break()) return;
-  want_lives();
-  if (const std::exception_ptr reason = births_.reason_of_refusal()) break_pool(reason);
+  attempt([this] {
+    want_lives();
+    if (const std::exception_ptr reason = births_.reason_of_refusal()) break_pool(reason);
+  });
 }
 
 inline void Supervisor::want_lives() {
@@ -313,6 +307,7 @@ inline void Supervisor::want_lives() {
   }
 }
 
+/// Until it is buried, all is asked again; nothing that throws follows on what a second time would be one too many.
 inline void Supervisor::decide_death(std::size_t index, Life life) {
   const Row& row = layout_.row(index);
   const LifeRegister& lives = layout_.lives(index);
@@ -325,9 +320,7 @@ inline void Supervisor::decide_death(std::size_t index, Life life) {
   const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_relaxed) != 0;
   const bool is_recycled = in_order && !had_work && was_ready && !is_stopping && index < layout_.wanted();
   // Before anybody is told. What leaves a pool that ends, or becomes smaller, has neither died nor been recycled.
-  // relaxed: both are statistics
-  if (!in_order || had_work) worker_deaths_.fetch_add(1, std::memory_order_relaxed);
-  if (is_recycled) recycled_.fetch_add(1, std::memory_order_relaxed);  // relaxed: as above
+  deaths_.count(index, life, !in_order || had_work, is_recycled);
   repair_.bury(index, life, status, running_for(index));
   exchange_.hub.ring();  // Whoever waits until all is idle looks again, now that the repair is over.
   births_.bury(index, life, is_recycled);

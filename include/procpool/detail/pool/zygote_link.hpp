@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -46,11 +48,9 @@ class ZygoteLink {
     ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
-  /// Readable when it has news; its end of stream is the zygote's end, unless another process holds the other end too.
-  [[nodiscard]] int socket() const noexcept { return socket_.get(); }
-
-  /// Readable when the zygote has ended; -1 where the system has no such descriptor.
-  [[nodiscard]] int process() const noexcept { return process_.get(); }
+  /// Sleeps until the zygote has news or has ended, somebody rings the eventfd `bell`, or so many milliseconds are
+  /// over; -1: without end. True if it has ended.
+  [[nodiscard]] bool listen(int bell, int timeout) const noexcept;
 
  private:
   struct SocketPair {
@@ -75,8 +75,8 @@ class ZygoteLink {
   static constexpr int time_to_write = 1000;                    // milliseconds
   static constexpr auto by_pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
 
-  RegisteredFd socket_;
-  UniqueFd process_;
+  RegisteredFd socket_;  // its end of stream is the zygote's end, unless another process holds the other end too
+  UniqueFd process_;     // readable when the zygote has ended; closed where the system has no such descriptor
 };
 
 inline ZygoteLink::SocketPair ZygoteLink::make_sockets() {
@@ -208,6 +208,21 @@ inline bool ZygoteLink::has_gone_or_is_killed() const noexcept {
   const SignalBlock no_handler_cuts_it_short;
   pollfd ended{process_.get(), POLLIN, 0};
   return ::poll(&ended, 1, time_to_write) > 0 || send_signal(process_, SIGKILL);
+}
+
+inline bool ZygoteLink::listen(int bell, int timeout) const noexcept {
+  pollfd watched[] = {{socket_.get(), POLLIN, 0}, {bell, POLLIN, 0}, {process_.get(), POLLIN, 0}};
+  if (::poll(watched, std::size(watched), timeout) <= 0) return false;
+  eventfd_t rings = 0;
+  if (watched[1].revents != 0) ::eventfd_read(bell, &rings);
+  if (watched[2].revents != 0) return true;
+  if (watched[0].revents == 0) return false;
+  char news[256];
+  for (;;) {
+    const ssize_t size = ::recv(socket_.get(), news, sizeof news, MSG_DONTWAIT);
+    if (size == 0) return true;
+    if (size < 0) return errno != EAGAIN && errno != EINTR;
+  }
 }
 
 /// Ends the stream, though another child may hold this end of it, so that the zygote leaves if it has not left. Waits

@@ -42,17 +42,18 @@ class Tries {
   void note_sending(std::uint64_t ticket) noexcept { sent_as_ = ticket; }
   [[nodiscard]] bool was_sent_as(std::uint64_t ticket) const noexcept { return sent_as_ == ticket; }
 
-  /// The worker died, of itself: true if the task is to be tried again. If not, `report` tells of the earlier deaths.
+  /// The worker died, of itself: true if the task is to be tried again. If not, `report` tells of the earlier deaths;
+  /// asked again, it answers the same. Without memory it throws, and no try is used up.
   /// Items come in their order: one before the last is a wild write's, and has no tries of its own, or they had no end.
   [[nodiscard]] bool try_again_after(DeathReport& report, std::size_t item) {
     if (item > item_) *this = Tries(terms_, item);
     report.attempt = 1 + deaths_ + timeouts_;
     if (deaths_ == terms_.retries) {
-      report.earlier = std::move(reports_);
+      report.earlier = reports_;
       return false;
     }
-    ++deaths_;
     reports_.push_back(report);
+    ++deaths_;
     return true;
   }
 

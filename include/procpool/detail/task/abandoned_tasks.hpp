@@ -9,10 +9,12 @@
 /// Crash      it dies with the user's process only.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include <procpool/detail/memory/block_allocator.hpp>
@@ -27,7 +29,8 @@ class AbandonedTasks {
   /// False if the task has ended meanwhile: the caller frees it.
   [[nodiscard]] bool add(Handle handle);
 
-  /// Calls `free(handle)`, without the lock, for up to `most` that have ended, and says for how many.
+  /// Looks at up to `most` of them, calls `free(handle)`, without the lock, for each that has ended, and says for how
+  /// many. Takes no memory.
   template <class Free>
   std::size_t sweep(std::size_t most, Free free);
 
@@ -46,6 +49,7 @@ class AbandonedTasks {
   [[nodiscard]] bool will_make_room(const BlockAllocator& memory, std::size_t bytes) const;
 
  private:
+  [[nodiscard]] std::size_t take_ended(std::span<Handle> ended, std::size_t& left);
   [[nodiscard]] bool are_being_freed() const noexcept {
     // (1) acquire-load, pairs with (2): what those that are counted no more have held is free.
     return freeing_.load(std::memory_order_acquire) != 0;
@@ -71,28 +75,43 @@ template <class Free>
 std::size_t AbandonedTasks::sweep(std::size_t most, Free free) {
   // The sweep of everything asks under the lock: after the last of a pool's, add() finds that all has ended.
   if (most != SIZE_MAX && count() == 0) return 0;
-  std::vector<Handle> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    for (std::size_t left = std::min(most, handles_.size()); left > 0; --left) {
-      if (sweep_from_ >= handles_.size()) sweep_from_ = 0;
-      Handle& entry = handles_[sweep_from_];
-      const StateWord word = slots_[entry].load();
-      if (!word.is_over() && !word.is_ruined()) {
-        ++sweep_from_;
-        continue;
-      }
-      ended.push_back(entry);
-      entry = handles_.back();
-      handles_.pop_back();
-    }
-    count_.store(handles_.size(), std::memory_order_relaxed);     // relaxed: as in add()
-    freeing_.fetch_add(ended.size(), std::memory_order_relaxed);  // relaxed: under the lock, as its readers
+  std::array<Handle, 64> ended;
+  std::size_t freed = 0;
+  std::unique_lock lock(mutex_);
+  for (std::size_t left = std::min(most, handles_.size()); left > 0;) {
+    const std::size_t found = take_ended(ended, left);
+    lock.unlock();
+    for (std::size_t i = 0; i < found; ++i) free(ended[i]);
+    // (2) release-rmw, pairs with (1): they are free.
+    if (found != 0) freeing_.fetch_sub(found, std::memory_order_release);
+    freed += found;
+    if (left > 0) lock.lock();
   }
-  for (const Handle handle : ended) free(handle);
-  // (2) release-rmw, pairs with (1): they are free.
-  if (!ended.empty()) freeing_.fetch_sub(ended.size(), std::memory_order_release);
-  return ended.size();
+  return freed;
+}
+
+/// Under the lock: looks at up to `left` entries, which it counts down, until `ended` is full. How many it holds.
+inline std::size_t AbandonedTasks::take_ended(std::span<Handle> ended, std::size_t& left) {
+  std::size_t found = 0;
+  for (; left > 0 && found < ended.size(); --left) {
+    if (handles_.empty()) {
+      left = 0;
+      break;
+    }
+    if (sweep_from_ >= handles_.size()) sweep_from_ = 0;
+    Handle& entry = handles_[sweep_from_];
+    const StateWord word = slots_[entry].load();
+    if (!word.is_over() && !word.is_ruined()) {
+      ++sweep_from_;
+      continue;
+    }
+    ended[found++] = entry;
+    entry = handles_.back();
+    handles_.pop_back();
+  }
+  count_.store(handles_.size(), std::memory_order_relaxed);  // relaxed: as in add()
+  freeing_.fetch_add(found, std::memory_order_relaxed);      // relaxed: under the lock, as its readers
+  return found;
 }
 
 inline bool AbandonedTasks::will_make_room(const BlockAllocator& memory, std::size_t bytes) const {

@@ -7,14 +7,12 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <chrono>
-#include <iterator>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/os/signals.hpp>
 #include <procpool/detail/result/continuation.hpp>
@@ -70,12 +68,12 @@ class Dispatcher final : private Watcher {
   std::thread thread_;
   std::size_t waiting_ = 0;  // tasks whose notes hold continuations
   ContinuationQueue ready_;
-  std::vector<std::shared_ptr<Recurring>> arriving_;  // not yet in recurring_
+  std::list<std::shared_ptr<Recurring>> arriving_;  // not yet in recurring_, and moved there without memory
   bool has_started_ = false;
   bool is_finishing_ = false;
   bool is_finished_ = false;
   // The dispatch thread's alone:
-  std::vector<std::shared_ptr<Recurring>> recurring_;
+  std::list<std::shared_ptr<Recurring>> recurring_;
   std::chrono::steady_clock::time_point next_round_;
 };
 
@@ -158,8 +156,7 @@ inline bool Dispatcher::take_ready(ContinuationQueue& batch) {
   if (batch.empty() && is_finishing_ && waiting_ == 0) is_finished_ = true;
   const bool has_arrived = !arriving_.empty();
   if (has_arrived && recurring_.empty()) next_round_ = std::chrono::steady_clock::now() + round;
-  std::move(arriving_.begin(), arriving_.end(), std::back_inserter(recurring_));
-  arriving_.clear();
+  recurring_.splice(recurring_.end(), arriving_);
   return !batch.empty() || has_arrived || is_finished_;
 }
 

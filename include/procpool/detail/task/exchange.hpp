@@ -102,7 +102,8 @@ class Exchange final : public Retained {
   /// Puts a slot whose result nobody will read where the sweeper finds it, unless its task has ended meanwhile.
   void abandon(Handle handle);
 
-  /// Frees up to `most` abandoned tasks that have ended, and counts their failures. How many they were.
+  /// Frees up to `most` abandoned tasks that have ended, and counts their failures. How many
+  /// they were. Takes no memory.
   std::size_t sweep(std::size_t most);
   [[nodiscard]] const AbandonedTasks& abandoned() const noexcept { return abandoned_; }
   [[nodiscard]] std::uint64_t dropped_failures() const noexcept {

@@ -90,13 +90,13 @@ inline void Gather::end_one() noexcept {
 }
 
 inline void Gather::end_all(std::vector<ResultHandle> parts) {
-  for (ResultHandle& part : parts) {
-    if (part.word().phase() == Phase::cancelled) return task_.cancel();
-    if (!part.has_failed()) continue;
-    part.mark_read();
-    return task_.fail(failure_of(part, part.read()));
-  }
   try {
+    for (ResultHandle& part : parts) {
+      if (part.word().phase() == Phase::cancelled) return task_.cancel();
+      if (!part.has_failed()) continue;
+      part.mark_read();
+      return task_.fail(failure_of(part, part.read()));
+    }
     task_.succeed(collect(parts));
   } catch (...) {
     task_.fail(std::current_exception());

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <procpool/procpool.hpp>
+
+#include "../support/catch.hpp"
+#include "../support/deaths.hpp"
+#include "../support/patience.hpp"
+#include "../support/refusing_operator_new.hpp"
+#include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
+#include "../support/user_process.hpp"
+
+using procpool::BrokenPool;
+using procpool::Future;
+using procpool::ProcessPool;
+using procpool::TaskTimeout;
+using procpool::WorkerDied;
+using support::eventually;
+using support::kill_worker;
+using support::Refusals;
+using support::twice;
+using support::UserProcess;
+
+namespace {
+
+/// While it lives, operator new refuses all other threads of the process what they ask for.
+class NoMemoryForOthers {
+ public:
+  NoMemoryForOthers() {
+    Refusals::is_exempt = true;
+    Refusals::are_for_others = true;
+  }
+  NoMemoryForOthers(const NoMemoryForOthers&) = delete;
+  NoMemoryForOthers& operator=(const NoMemoryForOthers&) = delete;
+  ~NoMemoryForOthers() { Refusals::are_for_others = false; }
+
+  /// Waits until somebody has asked in vain, so many times more.
+  [[nodiscard]] static bool was_felt(int times = 3) {
+    const int before = Refusals::count.load();
+    return eventually([&] { return Refusals::count.load() >= before + times; }, std::chrono::seconds(20));
+  }
+};
+
+template <class Expected, class T>
+[[nodiscard]] bool fails_with(Future<T> future) {
+  try {
+    static_cast<void>(future.get());
+  } catch (const Expected&) {
+    return true;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "it failed otherwise: %s\n", error.what());
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a worker that dies while the user's process has no memory is told of, once, when there is some") {
+  UserProcess user([] {
+    ProcessPool pool{2};
+    static_cast<void>(support::pids_of(pool));
+    std::optional<Future<void>> dead;
+    {
+      const NoMemoryForOthers no_memory;
+      dead = pool.submit(kill_worker);
+      if (!no_memory.was_felt()) return 1;
+      if (pool.submit(twice, 4).get() != 8) return 2;  // The other worker goes on.
+      if (dead->is_ready()) return 3;
+    }
+    if (!fails_with<WorkerDied>(std::move(*dead))) return 4;
+    if (pool.stats().worker_deaths != 1) return 5;
+    if (pool.map(twice, std::vector{1, 2, 3}) != std::vector{2, 4, 6}) return 6;
+    return support::pids_of(pool).size() == 2 ? 0 : 7;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+  CHECK(support::kin_that_stays() == "");
+}
+
+TEST_CASE("a task that runs too long while the user's process has no memory fails when there is some") {
+  UserProcess user([] {
+    ProcessPool pool{1};
+    static_cast<void>(support::pids_of(pool));
+    std::optional<Future<void>> late;
+    {
+      auto on_time = pool.with({.timeout = std::chrono::milliseconds(5), .grace = std::chrono::hours(1)});
+      const NoMemoryForOthers no_memory;
+      late = on_time.submit([] {
+        while (!procpool::this_task::stop_requested()) ::usleep(1000);  // sleeps: until it is asked to stop
+      });
+      if (!no_memory.was_felt()) return 1;
+      if (late->is_ready()) return 2;
+    }
+    return fails_with<TaskTimeout>(std::move(*late)) && pool.submit(twice, 4).get() == 8 ? 0 : 3;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+}
+
+TEST_CASE("a pool whose zygote is killed while the user's process has no memory is broken at once") {
+  UserProcess user([] {
+    ProcessPool pool{1};
+    const ::pid_t zygote = support::zygote_of(pool);
+    auto task = pool.submit([] {
+      for (;;) ::pause();
+    });
+    const NoMemoryForOthers no_memory;
+    ::kill(zygote, SIGKILL);
+    return fails_with<BrokenPool>(std::move(task)) ? 0 : 1;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+  CHECK(support::kin_that_stays() == "");
+}
+
+TEST_CASE("a continuation for which the user's process has no memory fails alone") {
+  UserProcess user([] {
+    support::SharedGate gate;
+    ProcessPool pool{1};
+    auto source = pool.submit([gate = gate.get()] { return gate->pass(), 1; });
+    auto other = pool.submit([gate = gate.get()] { return gate->pass(), 2; });
+    auto failing = pool.submit([gate = gate.get()]() -> int {
+      gate->pass();
+      throw std::runtime_error("a text that is too long for a string to hold in itself");
+    });
+    auto next = source.then([](int value) { return std::string(1000, 'x').size() + static_cast<std::size_t>(value); });
+    auto both = procpool::when_all(std::move(other), std::move(failing));
+    const NoMemoryForOthers no_memory;
+    gate->open();
+    if (!fails_with<std::bad_alloc>(std::move(next))) return 1;
+    return fails_with<std::bad_alloc>(std::move(both)) ? 0 : 2;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+}
