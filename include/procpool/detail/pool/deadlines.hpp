@@ -46,6 +46,12 @@ class Deadlines {
   /// How long the next tick may be away, at most `longest`.
   [[nodiscard]] std::chrono::nanoseconds until_next(Clock::time_point now, std::chrono::nanoseconds longest);
 
+  /// The next tick should have come by now.
+  [[nodiscard]] bool is_due(Clock::time_point now) const noexcept { return planned_ <= now; }
+
+  /// The supervisor had other work until now: if a tick is late by that, the process was not stopped.
+  void was_busy_until(Clock::time_point now) noexcept { planned_ = std::max(planned_, now); }
+
   /// How long the task in a worker's hand has been seen there; as exact as the tick. Zero: none.
   [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker);
 

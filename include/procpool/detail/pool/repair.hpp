@@ -94,17 +94,18 @@ class Repair {
   std::optional<OomKills> oom_kills_;    // under the lock
 };
 
-/// A row that names no task of its worker's is believed only of a worker that left in order: another may have ruined
-/// it.
+/// A row that names no task of its worker's is believed only of a worker that left in order, or said that it had none:
+/// another may have ruined it. There may be millions of slots to look at; what both hide is found as a stray.
 inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for) {
   const std::lock_guard lock(mutex_);
   waiting_.have_room();  // Once a try has been used up, the task can be queued again.
   ran_for_ = ran_for;
   Row& row = layout_.row(index);
+  const bool was_idle = layout_.presence.was_idle(static_cast<WorkerIndex>(index));
   layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
   if (!exchange_.reason_of_break()) {
     const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
-    bool is_settled = cell.bits == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    bool is_settled = cell.bits == 0 && (was_idle || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
     if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) is_settled = settle(index, cell.handle(), status);
     for (Handle handle = 0; !is_settled && handle < exchange_.slots.was_used(); ++handle) {
       if (is_in_hand_of(index, exchange_.slots[handle].load())) is_settled = settle(index, handle, status);

@@ -110,6 +110,7 @@ class Supervisor {
   void tick();
   void insist_on_end();
 
+  void look_at_clock();
   void look_at_rows();
   void decide_death(std::size_t index, Life life);
   void want_lives();
@@ -270,13 +271,24 @@ inline void Supervisor::insist_on_end() {
   zygote_.ring();
 }
 
+/// Between two burials, each of which may have to look at all slots: no deadline waits for more than one.
+inline void Supervisor::look_at_clock() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!deadlines_.is_due(now)) return;
+  if (deadlines_.tick(now)) zygote_.ring();
+  static_cast<void>(deadlines_.until_next(now, tick_length));
+}
+
 inline void Supervisor::look_at_rows() {
   for (std::size_t index = 0; index < layout_.workers() && !exchange_.reason_of_break(); ++index) {
     const LifeRegister& lives = layout_.lives(index);
     // (8) acquire-load, pairs with (7) of zygote.hpp, (1) of outbox_writer.hpp, (2) of outbox_writer.hpp: the status
     // belongs to this life, and what the dead wrote is there, in the order in which they wrote it.
     const Life dead = lives.dead.load(std::memory_order_acquire);
-    if (dead != births_.buried(index)) attempt([&] { decide_death(index, dead); });
+    if (dead == births_.buried(index)) continue;
+    look_at_clock();
+    attempt([&] { decide_death(index, dead); });
+    deadlines_.was_busy_until(std::chrono::steady_clock::now());
   }
   if (exchange_.reason_of_break()) return;
   attempt([this] {

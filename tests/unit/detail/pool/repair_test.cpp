@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <atomic>
@@ -25,6 +26,7 @@
 #include <procpool/error/worker_died.hpp>
 
 #include "../../../support/catch.hpp"
+#include "../../../support/in_child.hpp"
 #include "../../../support/pool_without_processes.hpp"
 
 using namespace procpool::detail;
@@ -48,11 +50,11 @@ void run_once(TaskContext& context) {
 
 /// A pool of two workers. The test does what worker 0 does, step by step, until it dies; worker 1 does the rest.
 struct Stage {
-  PoolWithoutProcesses pool{2};
+  PoolWithoutProcesses pool;
   Repair repair{pool.exchange(), pool.layout()};
   Row& row = pool.row(0);
 
-  Stage() { runs = 0; }
+  explicit Stage(std::size_t queue_capacity = 1024) : pool(2, queue_capacity) { runs = 0; }
 
   /// The step of the worker that names the task, is about to claim it.
   void name(const ResultHandle& task) { row.current = Cell(pool.slot(task).load().ticket(), task.handle()).bits; }
@@ -451,6 +453,61 @@ TEST_CASE("a dead worker's task is found though a wild write has ruined its row"
   CHECK(death_of(std::move(task)).signal() == SIGKILL);
   stage.run_rest();
   CHECK(value_of_task(std::move(other)) == 4);
+}
+
+TEST_CASE("the death of an idle worker looks at no slot, however many there are") {
+  Stage stage(100'000);
+  std::vector<ResultHandle> tasks;
+  for (int i = 0; i < 100'000; ++i) tasks.push_back(stage.pool.submit(run_once, i));
+  SECTION("it looked for work") { stage.pool.layout().presence.start_looking(0); }
+  SECTION("it slept") { stage.pool.layout().presence.fall_asleep(0); }
+  CHECK(true_in_child([&] {
+    constexpr std::uintptr_t page = 4096;
+    const auto begin = (reinterpret_cast<std::uintptr_t>(&stage.pool.slot(tasks.front())) + page - 1) / page * page;
+    const auto end = reinterpret_cast<std::uintptr_t>(&stage.pool.slot(tasks.back())) / page * page;
+    if (::mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_NONE) != 0) return false;
+    stage.die();  // of a look at one of them
+    return true;
+  }));
+  for (const ResultHandle& task : tasks) CHECK(task.cancel());
+}
+
+TEST_CASE("the task of a worker that a wild write has made look idle is a stray once its next life is idle") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.start(task);
+  stage.row.current = 0;
+  stage.pool.layout().presence.start_looking(0);
+  stage.die();
+  CHECK_FALSE(task.is_ready());
+  stage.pool.layout().presence.start_looking(0);
+  static_cast<void>(stage.repair.look_for_strays(all));
+  CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::SerializationError);
+}
+
+TEST_CASE("the time that burials take counts for deadlines, unlike that in which the process stood still") {
+  using std::chrono::seconds;
+  for (const bool was_busy : {false, true}) {
+    Stage stage;
+    SupervisedTerms terms;
+    terms.timeout = seconds(1);
+    terms.grace = seconds(100);
+    auto note = std::make_unique<TaskNote>();
+    note->tries = std::make_unique<Tries>(terms);
+    ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+    Deadlines deadlines(stage.pool.exchange(), stage.pool.layout());
+    static_cast<void>(deadlines.watch(task.handle(), stage.pool.slot(task).load().ticket(), terms));
+    stage.start(task);
+    const auto begin = Deadlines::Clock::now();
+    static_cast<void>(deadlines.tick(begin));
+    static_cast<void>(deadlines.until_next(begin, seconds(1)));
+    CHECK_FALSE(deadlines.is_due(begin));
+    CHECK(deadlines.is_due(begin + seconds(2)));
+    if (was_busy) deadlines.was_busy_until(begin + seconds(2));
+    static_cast<void>(deadlines.tick(begin + seconds(2)));
+    CHECK(task.is_ready() == was_busy);
+    stage.die();
+  }
 }
 
 TEST_CASE("a waiting task whose cell was ruined ends, and those behind it run") {
