@@ -53,6 +53,22 @@ TEST_CASE("a pool counts what waits, what runs and what is done") {
   CHECK(after.failed == 0);
 }
 
+TEST_CASE("failures that nobody was told of are all counted when the pool has become idle, and their slots come back") {
+  constexpr std::size_t count = 30'000;  // more than the ticks before it sleeps look at
+  const SharedGate gate;
+  ProcessPool pool{{.workers = 2, .queue_capacity = count}};
+  const OpensAtEnd opens(gate);
+  for (std::size_t i = 0; i < count; ++i) {
+    static_cast<void>(pool.submit([gate = gate.get()] {
+      gate->pass();
+      throw 1;
+    }));
+  }
+  gate->open();
+  CHECK(eventually([&] { return pool.stats().dropped_failures == count; }, 20s));
+  CHECK(pool.sender().core->exchange().abandoned() == 0);
+}
+
 TEST_CASE("a pool counts failures, deaths and the failures that nobody was told of") {
   ProcessPool pool{1};
   auto failing = pool.submit([] { throw std::domain_error("no"); });

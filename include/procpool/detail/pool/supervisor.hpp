@@ -188,6 +188,7 @@ inline void Supervisor::sleep_or_tick() {
   if (!all_ended || work_is_outstanding()) {
     is_zygote_gone_ = listen_for_a_tick();
   } else {
+    exchange_.sweep(SIZE_MAX);  // Nobody will until the next call that does.
     deadlines_.pause();
     is_zygote_gone_ = zygote_.listen(bell_.get(), -1);
   }
