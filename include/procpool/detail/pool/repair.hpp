@@ -237,20 +237,32 @@ inline void Repair::give_up(Handle handle, StateWord word, const char* why) {
   lose(handle, word);
 }
 
+/// Claimed by nobody, the task is ended by nobody else, who might give back its slot before the reason is recorded.
 inline void Repair::empty_mailbox(std::size_t index) {
   std::atomic<std::uint64_t>& mailbox = layout_.row(index).mailbox;
   const std::lock_guard lock(mutex_);
-  Cell cell(0);
-  {
-    const std::lock_guard nobody_posts(exchange_.submit_mutex);
-    if (index < layout_.wanted()) return;  // It will have a life, and a task for it may have come.
-    // relaxed: nobody else looks into the mailbox of a worker that is not there
-    cell = Cell(mailbox.exchange(0, std::memory_order_relaxed));
+  const auto reason = std::make_exception_ptr(Cancelled("the worker for which alone this task was has left"));
+  std::unique_lock nobody_posts(exchange_.submit_mutex);
+  if (index < layout_.wanted()) return;  // It will have a life, and a task for it may have come.
+  // relaxed: nobody else looks into the mailbox of a worker that is not there
+  const Cell cell(mailbox.load(std::memory_order_relaxed));
+  const Handle handle = cell.handle();
+  const bool is_slot = cell.bits != 0 && exchange_.slots.contains(handle);
+  StateWord word = is_slot ? exchange_.slots[handle].load() : StateWord(0);
+  bool is_claimed = false;
+  while (!is_claimed && word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
+    is_claimed = exchange_.slots[handle].transition(word, word.with_phase(Phase::claimed));
   }
-  if (cell.bits == 0 || !exchange_.slots.contains(cell.handle())) return;
-  const StateWord word = exchange_.slots[cell.handle()].load();
-  if (word.phase() == Phase::queued && word.ticket() == cell.ticket())
-    give_up(cell.handle(), word, "the worker for which alone this task was has left");
+  try {
+    if (is_claimed) exchange_.record_loss(handle, reason);
+  } catch (...) {
+    while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::queued))) {
+    }
+    throw;
+  }
+  mailbox.store(0, std::memory_order_relaxed);  // relaxed: as above
+  nobody_posts.unlock();
+  if (is_claimed) lose(handle, word);
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.

@@ -19,7 +19,7 @@
 /// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
 /// condemn  Exchange::condemn; the worker touches the slot no more and waits to be killed
 /// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all; Lost from Queued
-///          too: Deadlines::end_waiting
+///          too: Deadlines::end_waiting, and, Claimed by nobody in between, Repair::empty_mailbox
 ///
 /// A task that is Overdue (a flag, set by the supervisor at the deadline) has failed for its future; the slot is taken
 /// when its worker has ended it or has died.

@@ -179,6 +179,20 @@ TEST_CASE("a cancelled task that waits for space ends when there is memory to sa
   });
 }
 
+TEST_CASE("a task in the mailbox of a worker that has left is cancelled when there is memory to say so") {
+  with_each_refusal([](Stage& stage) {
+    stage.pool.layout().want(0);
+    ResultHandle task = stage.pool.post(
+        0, [](TaskContext&) {}, 0);
+    const auto before = stage.pool.slot(task).load().bits();
+    stage.was_refused |= do_with_refusal(
+        stage.refused, [&] { stage.repair.empty_mailbox(0); },
+        [&] { return stage.pool.slot(task).load().bits() == before && stage.pool.row(0).mailbox != 0; });
+    CHECK(stage.pool.row(0).mailbox == 0);
+    CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::Cancelled);
+  });
+}
+
 TEST_CASE("a chunk at whose death there is no memory loses the item that was in hand, and no other") {
   for (const bool has_own_result : {false, true}) {
     with_each_refusal([&](Stage& stage) {

@@ -510,6 +510,39 @@ TEST_CASE("the time that burials take counts for deadlines, unlike that in which
   }
 }
 
+TEST_CASE("a task in the mailbox of a worker that has left is cancelled, or ended by whoever else does so meanwhile") {
+  CHECK(true_in_child([] {
+    Stage stage;
+    stage.pool.layout().want(1);
+    std::atomic<int> round{0};
+    std::atomic<int> rounds_cancelled{0};
+    constexpr int rounds = 60'000;
+    std::thread canceller([&] {  // as PoolCore::cancel_pending(), and the sweeper
+      for (int i = 1; i <= rounds; ++i) {
+        while (round != i) std::this_thread::yield();
+        StateWord word = stage.pool.exchange().slots[0].load();
+        while (word.phase() == Phase::queued) {
+          if (stage.pool.exchange().slots[0].transition(word, word.with_phase(Phase::cancelled))) break;
+        }
+        stage.pool.exchange().sweep(all);
+        rounds_cancelled = i;
+      }
+    });
+    for (int i = 1; i <= rounds; ++i) {
+      {
+        const ResultHandle dropped = stage.pool.post(1, run_once, i);
+      }
+      round = i;
+      stage.repair.empty_mailbox(1);
+      while (rounds_cancelled != i) std::this_thread::yield();
+      stage.pool.exchange().sweep(all);
+      if (stage.pool.row(1).mailbox != 0 || stage.pool.exchange().slots.was_in_use(0)) ::_exit(2);
+    }
+    canceller.join();
+    return true;
+  }));
+}
+
 TEST_CASE("a waiting task whose cell was ruined ends, and those behind it run") {
   for (const std::uint64_t wild :
        {std::uint64_t{0}, ~std::uint64_t{0}, Cell(0x7FFFFFFFFF, 3).bits, Cell(1025, 0xFFFFFF).bits, Cell(1, 1).bits}) {
