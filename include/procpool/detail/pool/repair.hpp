@@ -19,6 +19,7 @@
 #include <optional>
 #include <utility>
 
+#include <procpool/detail/pool/chunk_restart.hpp>
 #include <procpool/detail/pool/death_findings.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/strays.hpp>
@@ -75,8 +76,6 @@ class Repair {
   [[nodiscard]] static bool is_unwanted(const TaskNote* note) noexcept {
     return note != nullptr && note->is_unwanted.load(std::memory_order_relaxed);  // relaxed: published with the word
   }
-  [[nodiscard]] static bool may_begin_anew(const TaskNote& note);
-  static void begin_anew(const TaskNote& note);
   void settle_condemned(Handle handle, StateWord word, const TaskNote* note);
   void requeue(Handle handle, StateWord word, StateWord again);
   [[nodiscard]] bool post_again(std::size_t index, Cell cell);
@@ -173,17 +172,6 @@ inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNo
   exchange_.record_loss(
       handle, std::make_exception_ptr(Cancelled("the task was ended by kill() while it ran; its worker was replaced")));
   lose(handle, word);
-}
-
-/// Without the result of the whole, the items of a chunk are worth nothing: they are run again, unless one has failed
-/// for good. False: then the chunk is what it is.
-inline bool Repair::may_begin_anew(const TaskNote& note) {
-  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
-  return header.failures.load(std::memory_order_relaxed) == 0;  // relaxed: the dead write nothing any more
-}
-inline void Repair::begin_anew(const TaskNote& note) {
-  auto& header = *reinterpret_cast<ChunkHeader*>(note.results.data());
-  header.finished.store(0, std::memory_order_relaxed);  // relaxed: published with the slot's word
 }
 
 /// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by

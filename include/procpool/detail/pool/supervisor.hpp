@@ -17,12 +17,12 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include <procpool/detail/pool/attempts.hpp>
 #include <procpool/detail/pool/births.hpp>
 #include <procpool/detail/pool/deadlines.hpp>
 #include <procpool/detail/pool/death_counts.hpp>
@@ -94,15 +94,6 @@ class Supervisor {
   static constexpr int lingering_ticks = 20;  // without work, before it sleeps
 
   void run();
-  /// A step that finds no memory has changed nothing, and is taken again at the next tick.
-  template <class Step>
-  void attempt(Step step) {
-    try {
-      step();
-    } catch (const std::bad_alloc&) {
-      was_short_of_memory_ = true;
-    }
-  }
   void sleep_or_tick();
   [[nodiscard]] bool listen_for_a_tick();
   [[nodiscard]] std::size_t tasks_waiting();
@@ -127,13 +118,13 @@ class Supervisor {
   UnreadyLives unready_lives_;
   StoppedWorkers stopped_workers_;
   DeathCounts deaths_;
+  Attempts attempts_;                                               // since the last tick began
   const std::exception_ptr zygote_loss_ = std::make_exception_ptr(  // made while there is memory for it
       BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
                  "Make a new pool"));
   int ticks_without_work_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;
-  bool was_short_of_memory_ = false;          // since the last tick began
   std::atomic<bool> is_asleep_{false};        // written by the supervisor; read by submitters
   std::atomic<bool> is_end_expected_{false};  // written by who ends the pool; no worker can ruin it
   std::thread thread_;
@@ -154,9 +145,9 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
 inline void Supervisor::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-super");
   while (!is_zygote_gone_) {
-    attempt([this] { repair_.watch_memory(); });
+    attempts_.make([this] { repair_.watch_memory(); });
     sleep_or_tick();
-    was_short_of_memory_ = false;
+    attempts_.begin_anew();
     look_at_rows();
     if (!is_zygote_gone_) tick();
   }
@@ -169,9 +160,8 @@ inline void Supervisor::run() {
 /// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever
 /// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
-  if (was_short_of_memory_ || work_is_outstanding()) ticks_without_work_ = 0;
-  if (is_end_expected_.load(std::memory_order_relaxed))
-    ticks_without_work_ = 0;  // relaxed: the socket tells of the end
+  const bool is_ending = is_end_expected_.load(std::memory_order_relaxed);  // relaxed: the socket tells of the end
+  if (is_ending || attempts_.has_failed() || work_is_outstanding()) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
     is_zygote_gone_ = listen_for_a_tick();
     return;
@@ -179,7 +169,7 @@ inline void Supervisor::sleep_or_tick() {
   // A task that has not ended, though none waits and no row names one: some wild write has hidden it. Workers that look
   // once more and find nothing show who does not run it.
   bool all_ended = false;
-  attempt([&] { all_ended = repair_.look_for_strays(SIZE_MAX); });
+  attempts_.make([&] { all_ended = repair_.look_for_strays(SIZE_MAX); });
   if (!all_ended) layout_.wake_all();
   {
     const std::lock_guard lock(exchange_.submit_mutex);
@@ -257,8 +247,8 @@ inline void Supervisor::tick() {
   // relaxed: as in sleep_or_tick()
   if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();
   if (deadlines_.tick(std::chrono::steady_clock::now())) zygote_.ring();
-  attempt([this] { repair_.requeue_waiting(); });
-  attempt([this] { repair_.look_for_strays(1024); });
+  attempts_.make([this] { repair_.requeue_waiting(); });
+  attempts_.make([this] { repair_.look_for_strays(1024); });
 }
 
 /// Some wild write may have undone what ends the pool's processes, or a wake-up; or somebody has stopped a worker.
@@ -288,11 +278,11 @@ inline void Supervisor::look_at_rows() {
     const Life dead = lives.dead.load(std::memory_order_acquire);
     if (dead == births_.buried(index)) continue;
     look_at_clock();
-    attempt([&] { decide_death(index, dead); });
+    attempts_.make([&] { decide_death(index, dead); });
     deadlines_.was_busy_until(std::chrono::steady_clock::now());
   }
   if (exchange_.reason_of_break()) return;
-  attempt([this] {
+  attempts_.make([this] {
     want_lives();
     if (const std::exception_ptr reason = births_.reason_of_refusal()) break_pool(reason);
   });
