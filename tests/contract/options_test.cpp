@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,14 +16,19 @@
 #include <set>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <procpool/procpool.hpp>
 
 #include "../support/address_space.hpp"
 #include "../support/catch.hpp"
+#include "../support/deaths.hpp"
+#include "../support/leftovers.hpp"
+#include "../support/namespaces.hpp"
 #include "../support/shared_page.hpp"
 #include "../support/tasks.hpp"
+#include "../support/user_process.hpp"
 
 using Catch::Matchers::ContainsSubstring;
 using procpool::PoolOptions;
@@ -130,11 +137,44 @@ TEST_CASE("each worker has the limits that were asked for, and this process has 
   CHECK(limit_of(RLIMIT_NOFILE) == files_here);
 }
 
+TEST_CASE("a worker may leave a core dump as large as was asked for, else as this process may") {
+  support::UserProcess user([] {
+    rlimit here{};
+    ::getrlimit(RLIMIT_CORE, &here);
+    here.rlim_cur = 8192;
+    if (::setrlimit(RLIMIT_CORE, &here) != 0) return support::not_allowed_here;
+    const auto limit_of_cores = [] {
+      rlimit limit{};
+      ::getrlimit(RLIMIT_CORE, &limit);
+      return limit.rlim_cur;
+    };
+    if (ProcessPool(1).submit(limit_of_cores).get() != 8192) return 1;
+    const ProcessPool pool{{.workers = 1, .limits = {.core_size = 4096}}};
+    return pool.submit(limit_of_cores).get() == 4096 && limit_of_cores() == 8192 ? 0 : 2;
+  });
+  const int status = user.wait();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == support::not_allowed_here) {
+    support::skip_case("this user may not raise the limit of core dumps");
+    return;
+  }
+  CHECK(status == 0);
+}
+
+TEST_CASE("a task that uses up the CPU time of its worker ends it by SIGXCPU, and the next has its own") {
+  ProcessPool pool{{.workers = 1, .limits = {.cpu_seconds = 1}}};
+  auto endless = pool.submit([] {
+    for (volatile bool is_over = false; !is_over;) {
+    }
+  });
+  CHECK(support::death_of(std::move(endless)).signal() == SIGXCPU);
+  CHECK(pool.submit(same, 1).get() == 1);
+}
+
 TEST_CASE("an allocation beyond the limit of a worker is an exception of its task") {
   const std::size_t pool_memory = std::size_t{64} << 20;
   const std::size_t limit = std::size_t{2} << 30;
   if (support::is_sanitized) {
-    WARN("a sanitizer has reserved more address space than that, and ends a process that is refused memory");
+    support::skip_case("a sanitizer has reserved more address space than that, and ends a process refused memory");
     return;
   }
   ProcessPool pool{{.workers = 1, .shared_memory = pool_memory, .limits = {.address_space = limit}}};
@@ -148,7 +188,7 @@ TEST_CASE("a library with threads of its own is told how many to use in a worker
   const std::unique_ptr<void, int (*)(void*)> openmp(::dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE),
                                                      ::dlclose);
   if (openmp == nullptr) {
-    WARN("GCC's OpenMP is not installed");
+    support::skip_case("GCC's OpenMP is not installed");
     return;
   }
   static const auto threads = reinterpret_cast<int (*)()>(::dlsym(openmp.get(), "omp_get_max_threads"));

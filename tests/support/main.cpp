@@ -47,7 +47,9 @@ bool is_question(std::string_view argument) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const rlimit no_core{0, 0};  // Tests crash on purpose; a core file would cost a second each.
+  rlimit no_core{};
+  ::getrlimit(RLIMIT_CORE, &no_core);
+  no_core.rlim_cur = 0;  // Tests crash on purpose; a core file would cost a second each.
   ::setrlimit(RLIMIT_CORE, &no_core);
   if (std::any_of(argv, argv + argc, is_question)) return Catch::Session().run(argc, argv);
   if (std::getenv("PROCPOOL_TEST_UNWATCHED") != nullptr) return run_tests(argc, argv);  // For a debugger.
