@@ -282,7 +282,7 @@ TEST_CASE("a single-pass range is asked for its size before it is begun") {
 TEST_CASE("a starmap over references sends what they named when they were read") {
   ProcessPool pool{2};
   std::string input;
-  for (const char letter : {'a', 'b', 'c'}) input += std::string(1000, letter) + ' ';
+  for (const char letter : {'a', 'b', 'c'}) input.append(1000, letter).append(1, ' ');
   for (const std::size_t chunk : {1U, 3U}) {
     CAPTURE(chunk);
     std::istringstream stream(input);
