@@ -328,7 +328,7 @@ TEST_CASE("a worker to which the system gives no more memory fills what it has c
   Writer worker(memory.outbox, 7);
   std::byte* const first = worker.writer.allocate(64 * kibi);  // commits 128 KiB
   REQUIRE(first == memory.outbox.address(0));
-  for (int i = 0; i < 3; ++i) REQUIRE(worker.writer.allocate(48 * kibi) == first + (64 + 48 * i) * kibi);
+  for (std::size_t i = 0; i < 3; ++i) REQUIRE(worker.writer.allocate(48 * kibi) == first + (64 + 48 * i) * kibi);
   std::byte* const second = worker.writer.allocate(60 * kibi);  // There were 48 left.
   REQUIRE(second == memory.outbox.address(1));
   const NoMoreMemory scope;
