@@ -20,7 +20,8 @@
 
 namespace procpool::detail {
 
-/// The chunks of a map that are sent and not collected, for whoever no longer wants them.
+/// The chunks of a map that are sent and not collected, for who no longer wants them: the last one is told first, so
+/// that none begins because the one before it has stopped.
 class SentChunks final : public Upstream {
  public:
   /// Where it is, for take().
@@ -43,13 +44,14 @@ class SentChunks final : public Upstream {
   bool cancel() override {
     const std::lock_guard lock(mutex_);
     bool has_begun = has_taken_ || chunks_.empty();
-    for (const SentChunk& chunk : chunks_) has_begun |= chunk.handle.valid() && !chunk.handle.cancel();
+    for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk)
+      has_begun |= chunk->handle.valid() && !chunk->handle.cancel();
     return !has_begun;
   }
   void kill() override {
     const std::lock_guard lock(mutex_);
-    for (const SentChunk& chunk : chunks_) {
-      if (chunk.handle.valid()) chunk.handle.kill();
+    for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk) {
+      if (chunk->handle.valid()) chunk->handle.kill();
     }
   }
 
