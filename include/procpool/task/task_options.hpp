@@ -25,7 +25,8 @@ struct TaskOptions {
   int retries_on_exception = 0;                    ///< of one that threw: at once, in the same worker
   int retries_on_timeout = 0;            ///< of one that has not ended when its grace is over; its worker was killed
   std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1
-  std::size_t read_ahead = 0;            ///< items that imap may have in flight; 0: a few per worker
+  std::size_t read_ahead = 0;            ///< items that imap may have in flight, as far as their
+                                         ///< results have room; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait
   std::string_view label = {};           ///< told in errors and in WorkerInfo; copied by with()
   bool measure = false;                  ///< of a submitted task, for usage(); maps and run_on_each_worker() ignore it

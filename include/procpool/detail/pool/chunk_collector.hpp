@@ -90,8 +90,25 @@ void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
   }
 }
 
-/// Gives the chunk's results to `sink`, and its slot and blocks back. Returns the time that its items took.
-inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) {
+/// What a chunk has cost.
+struct ChunkCost {
+  std::chrono::nanoseconds elapsed;  // while its items ran
+  std::size_t item_bytes;            // of the results of its items, in the memory for results
+  std::size_t own_bytes;             // of its own result, there
+};
+
+[[nodiscard]] inline std::size_t bytes_of_blocks(const FinishedItems& items) {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < items.count; ++i) {
+    ItemBlock block;
+    std::memcpy(&block, items.results + i * sizeof block, sizeof block);
+    bytes += static_cast<std::size_t>(block.size);
+  }
+  return bytes;
+}
+
+/// Gives the chunk's results to `sink`, and its slot and blocks back.
+inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
   ResultHandle& handle = chunk.handle;
   Exchange& exchange = handle.exchange();
   const TaskNote& note = *exchange.slots.note(handle.handle());
@@ -121,7 +138,8 @@ inline std::chrono::nanoseconds collect_chunk(SentChunk chunk, ChunkSink& sink) 
     for (std::size_t i = finished; i < chunk.items; ++i) sink.fail(chunk.first + i, failure);
   }
   // relaxed: published with the slot's word
-  return std::chrono::nanoseconds(header.elapsed.load(std::memory_order_relaxed));
+  const std::chrono::nanoseconds elapsed(header.elapsed.load(std::memory_order_relaxed));
+  return {elapsed, items.are_blocks ? bytes_of_blocks(items) : 0, raw.bytes.size()};
 }
 
 }  // namespace procpool::detail

@@ -37,6 +37,9 @@ class ChunkSource {
   /// Items not yet read, or Chunker::unknown.
   [[nodiscard]] virtual std::size_t remaining() const = 0;
 
+  /// True if workers write results of the chunks to the memory for results, not into blocks that were sent with them.
+  [[nodiscard]] bool needs_room_for_results() const noexcept { return kind_.has_item_blocks || kind_.has_own_result; }
+
   /// Items sent so far.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
 

@@ -50,7 +50,7 @@ class LazyJob {
       : exchange_(terms.core->exchange()), hold_(exchange_), source_(std::move(source)),
         chunk_size_(std::max<std::size_t>(terms.chunk_size, 1)),
         read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : four_chunks_each(terms.core->workers())),
-        progress_(terms, source_->remaining()), in_flight_(exchange_.hub) {
+        progress_(terms, source_->remaining()), room_(terms, *source_), in_flight_(exchange_.hub) {
     send_ahead();
   }
 
@@ -68,7 +68,8 @@ class LazyJob {
       collected_items_ = chunk.items;
       taken_ = 0;
       collected_.emplace(chunk.first);
-      collect_chunk(std::move(chunk), *collected_);
+      const ChunkCost cost = collect_chunk(std::move(chunk), *collected_);
+      room_.record(collected_items_, cost.item_bytes, cost.own_bytes);
     }
     Outcome<R> outcome = collected_->take(taken_++);
     ++consumed_;
@@ -83,10 +84,13 @@ class LazyJob {
       while (!is_exhausted_ && !(is_exhausted_ = source_->is_done())) {
         const std::size_t ahead = source_->position() - consumed_;
         if (ahead >= read_ahead_) return;
+        const std::size_t size = std::min(chunk_size_, read_ahead_ - ahead);
+        const std::size_t uncollected = ahead - (collected_items_ - taken_);
+        if (in_flight_.size() > 0 && room_.items_beside(in_flight_.size(), uncollected) < size) return;
         // Of a pool that has ended the source's terms name nothing any more.
         if (const auto reason = exchange_.reason_of_break()) std::rethrow_exception(reason);
         // With something under way there is no need to wait for a place in the queue.
-        auto chunk = source_->send(std::min(chunk_size_, read_ahead_ - ahead), in_flight_.size() == 0);
+        auto chunk = source_->send(size, in_flight_.size() == 0);
         if (!chunk) return;
         in_flight_.add(std::move(*chunk));
       }
@@ -109,6 +113,7 @@ class LazyJob {
   std::size_t read_ahead_;
   std::size_t consumed_ = 0;
   ProgressReports progress_;
+  ResultRoom room_;
   InFlight in_flight_;
   std::optional<OutcomesOf<R>> collected_;  // of the chunk that ended last
   std::size_t collected_items_ = 0;

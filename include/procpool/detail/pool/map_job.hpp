@@ -4,6 +4,7 @@
 /// @file
 /// Runs a whole map from the calling thread: sends chunks as workers take them, collects them as they end.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -13,6 +14,7 @@
 #include <procpool/detail/pool/chunk_collector.hpp>
 #include <procpool/detail/pool/chunker.hpp>
 #include <procpool/detail/pool/progress_reports.hpp>
+#include <procpool/detail/pool/result_room.hpp>
 #include <procpool/detail/task/wait_set.hpp>
 
 namespace procpool::detail {
@@ -64,17 +66,25 @@ inline void run_map(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
   const std::size_t total = source.remaining();
   Chunker chunker(static_cast<int>(terms.core->workers()), terms.chunk_size);
   ProgressReports progress(terms, total);
+  ResultRoom room(terms, source);
   ChunksInFlight in_flight(terms.core->exchange().hub);
+  std::size_t collected = 0;  // items
   sink.expect(total);
   while (!source.is_done() || in_flight.size() > 0) {
     while (!source.is_done() && in_flight.size() < chunker.window(source.remaining())) {
-      std::optional<SentChunk> chunk = source.send(chunker.next_size(source.remaining()), in_flight.size() == 0);
+      const std::size_t fitting = room.items_beside(in_flight.size(), source.position() - collected);
+      if (in_flight.size() > 0 && fitting < std::max<std::size_t>(terms.chunk_size, 1)) break;
+      const std::size_t size = std::min(chunker.next_size(source.remaining()), std::max(fitting, terms.chunk_size));
+      std::optional<SentChunk> chunk = source.send(size, in_flight.size() == 0);
       if (!chunk) break;  // The queue or the memory is full: collect first.
       in_flight.add(std::move(*chunk));
     }
     SentChunk ended = in_flight.next(terms.core->exchange().spin);
     const std::size_t items = ended.items;
-    chunker.record(items, collect_chunk(std::move(ended), sink));
+    const ChunkCost cost = collect_chunk(std::move(ended), sink);
+    chunker.record(items, cost.elapsed);
+    room.record(items, cost.item_bytes, cost.own_bytes);
+    collected += items;
     progress.add(items);
   }
   progress.finish();
