@@ -45,7 +45,7 @@ class Verbs {
 
   /// f of each item, or of the items of several ranges side by side up to the end of the shortest: a vector in their
   /// order. All items are finished when it returns or throws; it throws the failure with the lowest position. Results
-  /// that wait to be taken hold half the memory for results at most, however many there are.
+  /// that wait to be taken keep within half the memory for results, if those to come are no larger.
   template <class F, detail::InputRange... Ranges>
     requires(sizeof...(Ranges) > 0)
   auto map(const F& f, Ranges&&... ranges) const;
@@ -58,8 +58,8 @@ class Verbs {
   template <class F, detail::InputRange Range>
   auto starmap(const F& f, Range&& tuples) const;
 
-  /// As map() and starmap(), but all is read and sent before it returns, and the results come as one future. So the shared
-  /// memory should hold all arguments, and the results that were not taken yet.
+  /// As map() and starmap(), but all is read and sent before it returns, and the results come as one future. The shared
+  /// memory should have room for all of it.
   template <class F, detail::InputRange... Ranges>
     requires(sizeof...(Ranges) > 0)
   auto map_async(const F& f, Ranges&&... ranges) const;

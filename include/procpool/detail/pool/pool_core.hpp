@@ -94,8 +94,8 @@ class PoolCore {
   void require_open() const {
     if (refusal_) std::rethrow_exception(refusal_);
   }
-  [[nodiscard]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
-  [[nodiscard]] bool make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& search);
+  [[nodiscard, gnu::cold]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
+  [[nodiscard, gnu::cold]] bool make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& search);
   void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
     exchange_->retain();
     exchange_->slots[handle].task = record;
@@ -187,7 +187,7 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   lock.unlock();
   const bool woke_worker = layout_.wake_one();
   supervisor_.notice_work();
-  exchange_->sweep(2);
+  if (exchange_->abandoned().count() != 0) exchange_->sweep(2);
   return ResultHandle(*exchange_, handle, woke_worker);
 }
 
