@@ -18,9 +18,9 @@
 
 #include <procpool/detail/os/loaded_modules.hpp>
 #include <procpool/detail/pool/exclusive_turn.hpp>
-#include <procpool/detail/pool/room_search.hpp>
 #include <procpool/detail/pool/supervisor.hpp>
 #include <procpool/detail/task/result_handle.hpp>
+#include <procpool/detail/task/room_search.hpp>
 
 namespace procpool::detail {
 

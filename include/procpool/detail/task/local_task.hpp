@@ -7,29 +7,39 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include <procpool/detail/task/result_handle.hpp>
+#include <procpool/detail/task/room_search.hpp>
 
 namespace procpool::detail {
 
-/// Begins a task of this process: Running, without an owner. Whoever begins it must end it once.
+namespace local_task_detail {
+/// Waits, as a submit does, while tasks that nobody waits for hold the slots.
+[[nodiscard]] inline Handle allocate_slot(Exchange& exchange) {
+  for (RoomSearch search(exchange, true);;) {
+    {
+      const std::lock_guard lock(exchange.submit_mutex);
+      if (const std::optional<Handle> handle = exchange.slots.allocate()) return *handle;
+    }
+    if (search.next([&] { return exchange.abandoned().will_give_slot(); }) == Room::none) {
+      throw SharedMemoryExhausted(
+          "no slot is free for the continuation of a future; take some results, or raise "
+          "PoolOptions::shared_memory");
+    }
+  }
+}
+}  // namespace local_task_detail
+
+/// Begins a task of this process: Running, without an owner. Whoever begins it must end it once. Under no lock.
 [[nodiscard]] inline ResultHandle begin_local_task(Exchange& exchange) {
   auto note = std::make_unique<TaskNote>();
-  std::optional<Handle> handle;
-  {
-    const std::lock_guard lock(exchange.submit_mutex);
-    handle = exchange.slots.allocate();
-  }
-  if (!handle) {
-    throw SharedMemoryExhausted(
-        "no slot is free for the continuation of a future; take some results, or raise "
-        "PoolOptions::shared_memory");
-  }
+  const Handle handle = local_task_detail::allocate_slot(exchange);
   exchange.retain();
-  exchange.slots.set_local_note(*handle, std::move(note));
-  exchange.slots[*handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
-  return ResultHandle(exchange, *handle);
+  exchange.slots.set_local_note(handle, std::move(note));
+  exchange.slots[handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
+  return ResultHandle(exchange, handle);
 }
 
 namespace local_task_detail {
