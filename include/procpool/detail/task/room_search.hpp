@@ -23,6 +23,11 @@ enum class Room : std::uint8_t {
 };
 
 /// One search of one caller, who asks next() each time that he has found no room.
+///
+/// It polls: what it waits for is the end of a task that nobody waits for, and whoever ends one looks at no list. The
+/// event of ends is rung for tasks that somebody watches only, and what another caller gives back rings nobody. To have
+/// it rung, each dropped task would be watched; so each drop would cost more, and only those who are out of memory
+/// would gain.
 class RoomSearch {
  public:
   RoomSearch(Exchange& exchange, bool waits) noexcept : exchange_(exchange), waits_(waits) {}
