@@ -26,6 +26,11 @@
 
 namespace procpool::detail {
 
+[[nodiscard, gnu::cold]] inline std::string bookkeeping_refused(std::size_t bytes) {
+  return "the system refuses a pool " + std::to_string(bytes) +
+         " bytes of bookkeeping; set PoolOptions::shared_memory to less";
+}
+
 class SlotTable {
  public:
   /// Throws SharedMemoryExhausted if this process may not have a private word for each slot.
@@ -33,8 +38,7 @@ class SlotTable {
       : region_(mapping, begin, slots * sizeof(Slot)), slots_(reinterpret_cast<Slot*>(begin)), capacity_(slots),
         private_(static_cast<Private*>(std::malloc(slots * sizeof(Private)))) {
     if (private_ == nullptr) {
-      throw SharedMemoryExhausted("the system refuses a pool " + std::to_string(slots * sizeof(Private)) +
-                                  " bytes of bookkeeping; set PoolOptions::shared_memory to less");
+      throw SharedMemoryExhausted(bookkeeping_refused(slots * sizeof(Private)));
     }
   }
 

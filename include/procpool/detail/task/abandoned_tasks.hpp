@@ -14,20 +14,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <new>
 #include <span>
 #include <vector>
 
 #include <procpool/detail/memory/block_allocator.hpp>
 #include <procpool/detail/result/slot_table.hpp>
+#include <procpool/error/pool_errors.hpp>
 
 namespace procpool::detail {
 
 class AbandonedTasks {
  public:
-  explicit AbandonedTasks(const SlotTable& slots) noexcept : slots_(slots) {}
+  /// Reserves an entry for each slot, of which only those used cost memory. Throws SharedMemoryExhausted if this
+  /// process may not have them.
+  explicit AbandonedTasks(const SlotTable& slots);
 
-  /// False if the task has ended meanwhile: the caller frees it.
-  [[nodiscard]] bool add(Handle handle);
+  /// False if the task has ended meanwhile: the caller frees it. Takes no memory, for destructors call it.
+  [[nodiscard]] bool add(Handle handle) noexcept;
 
   /// Looks at up to `most` of them, calls `free(handle)`, without the lock, for each that has ended, and says for how
   /// many. Takes no memory.
@@ -57,16 +61,24 @@ class AbandonedTasks {
 
   const SlotTable& slots_;
   mutable std::mutex mutex_;
-  std::vector<Handle> handles_;          // under the mutex, as the next one
+  std::vector<Handle> handles_;          // under the mutex, as the next one; each slot at most once
   std::size_t sweep_from_ = 0;           // where the next sweep goes on
   std::atomic<std::size_t> count_{0};    // of the handles, so that a submit need not lock to find none
   std::atomic<std::size_t> freeing_{0};  // taken out of the list, and not yet free; raised under the mutex
 };
 
-inline bool AbandonedTasks::add(Handle handle) {
+inline AbandonedTasks::AbandonedTasks(const SlotTable& slots) : slots_(slots) {
+  try {
+    handles_.reserve(slots.capacity());
+  } catch (const std::bad_alloc&) {
+    throw SharedMemoryExhausted(bookkeeping_refused(slots.capacity() * sizeof(Handle)));
+  }
+}
+
+inline bool AbandonedTasks::add(Handle handle) noexcept {
   const std::lock_guard lock(mutex_);
   if (slots_[handle].load().is_over()) return false;
-  handles_.push_back(handle);
+  handles_.push_back(handle);                                // There is room: see the constructor.
   count_.store(handles_.size(), std::memory_order_relaxed);  // relaxed: a hint for sweep()
   return true;
 }

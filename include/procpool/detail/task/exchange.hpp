@@ -100,7 +100,8 @@ class Exchange final : public Retained {
   [[nodiscard]] std::exception_ptr reason_of_break() const;
 
   /// Puts a slot whose result nobody will read where the sweeper finds it, unless its task has ended meanwhile.
-  void abandon(Handle handle);
+  /// Takes no memory.
+  void abandon(Handle handle) noexcept;
 
   /// Frees up to `most` abandoned tasks that have ended, and counts their failures. How many
   /// they were. Takes no memory.
@@ -245,7 +246,7 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
 }
 
 /// A task that has ended meanwhile is freed here: its pool may have gone, and then nobody sweeps any more.
-inline void Exchange::abandon(Handle handle) {
+inline void Exchange::abandon(Handle handle) noexcept {
   if (!abandoned_.add(handle)) discard(handle);
 }
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <procpool/detail/pool/worker.hpp>
+#include <procpool/detail/task/when_ended.hpp>
+
+#include "../../../support/catch.hpp"
+#include "../../../support/pool_without_processes.hpp"
+#include "../../../support/refusing_operator_new.hpp"
+
+using procpool::detail::Continuation;
+using procpool::detail::Phase;
+using procpool::detail::ResultHandle;
+using procpool::detail::StateWord;
+using procpool::detail::TaskContext;
+using procpool::detail::Watcher;
+using support::PoolWithoutProcesses;
+using support::Refusals;
+
+namespace {
+
+class CountsRuns final : public Continuation {
+ public:
+  explicit CountsRuns(int& runs) noexcept : runs_(runs) {}
+  void run() noexcept override { ++runs_; }
+
+ private:
+  int& runs_;
+};
+
+class Other final : public Watcher {
+ public:
+  void ended(procpool::detail::Handle) noexcept override {}
+};
+
+[[nodiscard]] ResultHandle submit(PoolWithoutProcesses& pool) {
+  return pool.submit([](TaskContext&) {}, 0);
+}
+
+void end_task(PoolWithoutProcesses& pool, const ResultHandle& task) {
+  const StateWord before = task.word();
+  pool.slot(task).store(before.with_phase(Phase::done));
+  pool.exchange().announce_end(task.handle(), before);
+}
+
+}  // namespace
+
+TEST_CASE("a future is dropped without memory") {
+  PoolWithoutProcesses pool(1);
+  std::optional<ResultHandle> task = submit(pool);
+  const procpool::detail::Handle handle = task->handle();
+  const int refusals = Refusals::count.load();
+  Refusals::next = 0;
+  task.reset();
+  Refusals::next = -1;
+  CHECK(Refusals::count.load() == refusals);
+  CHECK(pool.exchange().abandoned().count() == 1);
+  pool.exchange().slots[handle].store(StateWord::queued(1).with_phase(Phase::done));
+}
