@@ -61,6 +61,11 @@ class CompletionHub {
   /// `watcher.ended(handle)` will be called once, perhaps before this returns.
   void watch(Handle handle, Watcher& watcher);
 
+  /// The two halves of it, under the lock, the second of which cannot fail: what the watcher is to know of the task is
+  /// stored between them. True: another watcher was told, so the caller rings.
+  void add_under_lock(Handle handle, Watcher& watcher);
+  [[nodiscard]] bool arm_under_lock(Handle handle, const Watcher& watcher) noexcept;
+
   /// `watcher` will not be called for it any more, once this has returned.
   void forget(Handle handle, Watcher& watcher) {
     const std::lock_guard lock(mutex_);
@@ -128,14 +133,22 @@ inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
   bool told_others = false;
   {
     const std::lock_guard lock(mutex_);
-    if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
-    if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
-    else slots_.make_note(handle).more_watchers.push_back(&watcher);
-    // From this flag on the worker pushes; before it, the task's end is seen here.
-    const StateWord word = set_flag(slots_[handle], [](StateWord seen) { return seen.with_notify(); });
-    if (word.is_final()) told_others = hand_over(handle, &watcher);
+    add_under_lock(handle, watcher);
+    told_others = arm_under_lock(handle, watcher);
   }
   if (told_others) ring_sleepers();
+}
+
+inline void CompletionHub::add_under_lock(Handle handle, Watcher& watcher) {
+  if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
+  if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
+  else slots_.make_note(handle).more_watchers.push_back(&watcher);
+}
+
+inline bool CompletionHub::arm_under_lock(Handle handle, const Watcher& watcher) noexcept {
+  // From this flag on the worker pushes; before it, the task's end is seen here.
+  const StateWord word = set_flag(slots_[handle], [](StateWord seen) { return seen.with_notify(); });
+  return word.is_final() && hand_over(handle, &watcher);
 }
 
 inline void CompletionHub::forget_under_lock(Handle handle, Watcher& watcher) {

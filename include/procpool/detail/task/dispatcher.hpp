@@ -32,7 +32,8 @@ class Dispatcher final : private Watcher {
 
   /// Runs `continuation` on the dispatch thread once the task has ended, perhaps before this returns. Those of one task
   /// run in the order in which they came. False, with `continuation` left as it was, if the dispatcher has finished:
-  /// the caller runs it. The caller, or `continuation`, keeps the slot of the task from being given back.
+  /// the caller runs it. If it throws, for want of memory or of a thread, nothing has changed. The caller, or
+  /// `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
 
   /// Takes back what after() was given for a task that has not ended. Null if the task has: then it runs, or has run.
@@ -79,7 +80,6 @@ class Dispatcher final : private Watcher {
 
 inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& continuation) {
   const Hold hold(owner_);  // The continuation may run, and let go of everything, before this returns.
-  bool is_first = false;
   bool may_sleep_without_tick = false;
   {
     const std::lock_guard lock(hub_.mutex());
@@ -87,11 +87,14 @@ inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& cont
     if (!has_started_) start();
     may_sleep_without_tick = waiting_ == 0;
     ContinuationQueue& queue = hub_.slots().make_note(handle).continuations;
-    is_first = queue.empty();
-    if (is_first) ++waiting_;
-    queue.push(std::move(continuation));
+    const bool is_first = queue.empty();
+    if (is_first) hub_.add_under_lock(handle, *this);
+    queue.push(std::move(continuation));  // Nothing throws from here on.
+    if (is_first) {
+      ++waiting_;
+      static_cast<void>(hub_.arm_under_lock(handle, *this));  // All who sleep are rung below.
+    }
   }
-  if (is_first) hub_.watch(handle, *this);
   if (may_sleep_without_tick) hub_.ring();
   else hub_.ring_sleepers();
   return true;

@@ -61,3 +61,32 @@ TEST_CASE("a future is dropped without memory") {
   CHECK(pool.exchange().abandoned().count() == 1);
   pool.exchange().slots[handle].store(StateWord::queued(1).with_phase(Phase::done));
 }
+
+TEST_CASE("what was to run when a task has ended is left with the caller if there is no memory for it") {
+  for (int refused = 0, were_refused = 1; were_refused != 0; ++refused) {
+    CAPTURE(refused);
+    PoolWithoutProcesses pool(1);
+    int runs = 0;
+    Other other;
+    {
+      const ResultHandle task = submit(pool);
+      pool.exchange().hub.watch(task.handle(), other);  // so that one more needs memory
+      std::unique_ptr<Continuation> continuation = std::make_unique<CountsRuns>(runs);
+      const int before = Refusals::count.load();
+      Refusals::next = refused;
+      bool is_taken = false;
+      try {
+        is_taken = pool.exchange().dispatcher.after(task.handle(), continuation);
+      } catch (const std::bad_alloc&) {
+      }
+      Refusals::next = -1;
+      were_refused = Refusals::count.load() - before;
+      CHECK(is_taken == (were_refused == 0));
+      CHECK((continuation != nullptr) == (were_refused != 0));
+      if (!is_taken) CHECK(pool.exchange().dispatcher.after(task.handle(), continuation));
+      end_task(pool, task);
+      pool.exchange().dispatcher.finish();
+    }
+    CHECK(runs == 1);
+  }
+}
