@@ -86,8 +86,8 @@ class Future {
 
   /// True: the task never ran and never will, and the future throws Cancelled. False: it runs, and was asked to stop,
   /// so that the result is what the task makes of it; or it has ended; or it waits to be tried again, which it never
-  /// will be, and the future throws Cancelled. Of a map_async(), the items that have not begun never will; true if none
-  /// had. The future of a then() or a when_all() passes this on to what it waits for.
+  /// will be, and the future throws Cancelled. Of a map_async() or a when_all(), what has not begun never will; true if
+  /// nothing had. The future of a then() passes this on to what it waits for.
   bool cancel() { return task().cancel(); }
 
   /// As cancel(), but if the task runs, its worker is killed and replaced: no other task is hit, and once that is done,

@@ -100,17 +100,40 @@ TEST_CASE("when_all waits for every task and then fails as the first that failed
   CHECK_THROWS_WITH(all.get(), "two");
 }
 
-TEST_CASE("to cancel when_all is to cancel all that has not begun") {
+TEST_CASE("to cancel when_all is to cancel all parts, and is true if none of them had begun") {
+  Workbench bench;
+  WorkerTask<int> one(bench);
+  WorkerTask<int> two(bench);
+  Future<std::tuple<int, int>> all = when_all(one.future(), two.future());
+  CHECK(all.cancel());
+  CHECK_FALSE(one.start());
+  CHECK_FALSE(two.start());
+  CHECK_THROWS_AS(all.get(), Cancelled);
+}
+
+TEST_CASE("to cancel when_all is to cancel what has not begun, which is false if a part runs") {
   Workbench bench;
   WorkerTask<int> running(bench);
   WorkerTask<int> waiting(bench);
   Future<std::tuple<int, int>> all = when_all(running.future(), waiting.future());
   running.start();
-  CHECK(all.cancel());
+  CHECK_FALSE(all.cancel());
   CHECK(running.was_asked_to_stop());
   CHECK_FALSE(waiting.start());
   running.finish(1);
   CHECK_THROWS_AS(all.get(), Cancelled);
+}
+
+TEST_CASE("to cancel when_all is false if it will fail as a part that has failed before") {
+  Workbench bench;
+  WorkerTask<int> failed(bench);
+  WorkerTask<int> waiting(bench);
+  Future<std::tuple<int, int>> all = when_all(failed.future(), waiting.future());
+  failed.start();
+  failed.lose(std::runtime_error("failed"));
+  CHECK_FALSE(all.cancel());
+  CHECK_FALSE(waiting.start());
+  CHECK_THROWS_WITH(all.get(), "failed");
 }
 
 TEST_CASE("when_all consumes nothing if one of its futures has no result") {

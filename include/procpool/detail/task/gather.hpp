@@ -31,7 +31,8 @@ class Gather : public Upstream {
   /// The owner of the common result.
   [[nodiscard]] static ResultHandle start(const std::shared_ptr<Gather>& gather);
 
-  /// Cancels all; true if one of them never ran and never will.
+  /// Cancels all, the last first, so that none begins because the one before it has stopped; true if none of them ever
+  /// ran or will.
   bool cancel() override;
   void kill() override;
 
@@ -70,9 +71,9 @@ inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
 
 inline bool Gather::cancel() {
   const std::lock_guard lock(mutex_);
-  bool is_cancelled = false;
-  for (const ResultHandle& part : parts_) is_cancelled |= part.cancel();
-  return is_cancelled;
+  bool has_run = parts_.empty();
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) has_run |= !part->cancel();
+  return !has_run;
 }
 
 inline void Gather::kill() {
