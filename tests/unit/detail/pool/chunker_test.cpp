@@ -40,7 +40,7 @@ Items uniform(std::size_t count, double ns) {
 Items of_times(const std::vector<double>& ns) {
   std::vector<double> sums{0};
   for (const double time : ns) sums.push_back(sums.back() + time);
-  return {ns.size(), [sums](std::size_t begin, std::size_t end) { return sums[end] - sums[begin]; }};
+  return {ns.size(), [sums = std::move(sums)](std::size_t begin, std::size_t end) { return sums[end] - sums[begin]; }};
 }
 
 /// A hundred items of 1, 2, … 100 ms.
@@ -59,8 +59,8 @@ struct Terms {
 /// when all of it is done, and then sends as many as the window has room for. Returns the nanoseconds that it took.
 class Simulation {
  public:
-  Simulation(Chunker chunker, Items items, Terms terms)
-      : chunker_(chunker), items_(std::move(items)), terms_(terms), idle_workers_(terms.workers) {}
+  Simulation(Chunker chunker, const Items& items, Terms terms)
+      : chunker_(chunker), items_(items), terms_(terms), idle_workers_(terms.workers) {}
 
   double run() {
     for (send(); !running_.empty(); send()) {
@@ -100,7 +100,7 @@ class Simulation {
   }
 
   Chunker chunker_;
-  Items items_;
+  const Items& items_;
   Terms terms_;
   int idle_workers_;
   double now_ = 0;
@@ -120,11 +120,13 @@ double best_time_by_hand(const Items& items, Terms terms) {
     sizes.push_back((items.count + chunks - 1) / chunks);
   }
   std::sort(sizes.rbegin(), sizes.rend());
+  const double busy = items.work(0, items.count) + item_overhead * static_cast<double>(items.count);
   double best = INFINITY;
   for (const std::size_t size : sizes) {
-    // Small chunks whose overhead alone takes longer need not be tried.
-    const double overhead = chunk_overhead * static_cast<double>(items.count / size) / terms.workers;
-    if (overhead < best) best = std::min(best, Simulation(Chunker(terms.workers, size), items, terms).run());
+    // Small chunks that take longer even if all workers are busy to the end need not be tried.
+    const double overhead = chunk_overhead * static_cast<double>(items.count / size);
+    if ((busy + overhead) / terms.workers < best)
+      best = std::min(best, Simulation(Chunker(terms.workers, size), items, terms).run());
   }
   return best;
 }
