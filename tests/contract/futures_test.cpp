@@ -209,6 +209,25 @@ TEST_CASE("of a map_async that runs, what runs is asked to stop, and what has no
   CHECK(*begun == 1);
 }
 
+TEST_CASE("of a map_async whose one chunk runs, the items that have not begun never will") {
+  SharedCount begun;
+  ProcessPool pool{1};
+  Future<std::vector<int>> all = pool.with({.chunk_size = 3})
+                                     .map_async(
+                                         [begun = begun.get()](int x) {
+                                           ++*begun;
+                                           while (!procpool::this_task::stop_requested())
+                                             ::usleep(100);  // sleeps: between two looks
+                                           return x;
+                                         },
+                                         std::vector{1, 2, 3});
+  REQUIRE(eventually([&] { return *begun == 1; }, 20s));
+  CHECK_FALSE(all.cancel());
+  CHECK_THROWS_AS(all.get(), Cancelled);
+  pool.wait_idle();
+  CHECK(*begun == 1);
+}
+
 TEST_CASE("a task that runs is asked to stop, and its result is what it makes of it") {
   SharedCount begun;
   ProcessPool pool{1};

@@ -290,6 +290,25 @@ TEST_CASE("leaving a lazy map early cancels what has not started") {
   CHECK(started->load() == 3);
 }
 
+TEST_CASE("leaving a lazy map early begins no further item of a chunk that has begun") {
+  const SharedGate gate;
+  const SharedCount started;
+  ProcessPool pool{1};
+  const OpensAtEnd opens(gate);
+  const auto wait = [gate = gate.get(), started = started.get()](int x) {
+    ++*started;
+    gate->pass();
+    return x;
+  };
+  {
+    auto left = pool.with({.chunk_size = 100}).imap(wait, std::views::iota(0, 100));
+    REQUIRE(gate->is_reached_by(1));
+  }
+  gate->open();
+  pool.wait_idle();
+  CHECK(started->load() == 1);
+}
+
 TEST_CASE("a lazy map that nobody iterates does no harm") {
   ProcessPool pool{2};
   { auto unread = pool.imap(twice, std::views::iota(0)); }

@@ -134,6 +134,9 @@ inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
   if (finished < chunk.items) {
     std::exception_ptr failure = failure_of(handle, raw);
+    // relaxed: published with the slot's word
+    if (!failure && note.is_unwanted.load(std::memory_order_relaxed))
+      failure = std::make_exception_ptr(Cancelled("the item was cancelled before it ran"));
     if (!failure) failure = std::make_exception_ptr(SerializationError("the results of a chunk of a map are damaged"));
     for (std::size_t i = finished; i < chunk.items; ++i) sink.fail(chunk.first + i, failure);
   }

@@ -97,13 +97,15 @@ class ChunkRun {
     return static_cast<std::size_t>(offset);
   }
 
-  /// Runs the items that are left; `run_item(i)` calls and stores. Ends early if the memory for results is exhausted:
-  /// then the chunk's own result says so, for the items that are left.
+  /// Runs the items that are left; `run_item(i)` calls and stores. Ends early if nobody wants the rest, or if the
+  /// memory for results is exhausted: then the chunk's own result says so, for the items that are left.
   template <class RunItem>
   void run(RunItem run_item) {
     const auto begin = std::chrono::steady_clock::now();
     // relaxed: what an earlier worker or the supervisor stored was published with the slot's word.
     for (std::uint64_t i = header().finished.load(std::memory_order_relaxed); i < prefix_.items; ++i) {
+      // (2) acquire-load, pairs with (3) of result_handle.hpp: who finds that it has ended early knows why.
+      if (header().is_unwanted.load(std::memory_order_acquire)) break;
       context_.outbox.set_item(static_cast<std::uint32_t>(i));
       context_.worker.retries_left = context_.worker.retries_on_exception;
       run_guarded([&] { run_item(static_cast<std::size_t>(i)); },

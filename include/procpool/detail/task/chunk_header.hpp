@@ -4,7 +4,8 @@
 /// @file
 /// What a chunk of a map leaves behind, item by item.
 ///
-/// Shared by  the worker that runs the chunk, and the user's process once the chunk is Done or its worker is dead.
+/// Shared by  the worker that runs the chunk, and the user's process once the chunk is Done or its worker is dead; that
+///            nobody wants the chunk, it says at any time.
 /// Crash      `finished` moves after each result, so what was done before a death survives, and the supervisor knows
 ///            the item that the worker died on.
 
@@ -20,6 +21,7 @@ struct alignas(64) ChunkHeader {
   std::atomic<std::uint64_t> finished{0};  // items whose results are there; by the worker, by the supervisor at a death
   std::atomic<std::uint64_t> failures{0};  // address of the last FailureRecord, or 0; by the worker
   std::atomic<std::uint64_t> elapsed{0};   // nanoseconds spent on finished items; by the worker
+  std::atomic<bool> is_unwanted{false};    // no further item is to begin; by the user's process
 };
 
 /// Where the encoded result of an item lies in the outbox; of a failed item, nowhere.

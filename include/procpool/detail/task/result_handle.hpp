@@ -11,6 +11,7 @@
 #include <span>
 #include <utility>
 
+#include <procpool/detail/task/chunk_header.hpp>
 #include <procpool/detail/task/exchange.hpp>
 #include <procpool/detail/task/reported_usage.hpp>
 
@@ -65,8 +66,8 @@ class ResultHandle {
   /// deadline.
   bool wait(const Deadline& deadline = std::nullopt) const;
 
-  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for. True: it never ran,
-  /// nor began to, and never will.
+  /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for; of a chunk, no item
+  /// begins any more. True: it never ran, nor began to, and never will.
   bool cancel() const;
 
   /// As cancel(), but a worker that has the task in hand is killed; then the task has failed with Cancelled.
@@ -164,6 +165,10 @@ inline bool ResultHandle::cancel() const {
   if (word.phase() == Phase::cancelled) return !has_begun();
   TaskNote* note = exchange_->slots.note(handle_);
   if (note != nullptr) note->is_unwanted.store(true, std::memory_order_relaxed);  // relaxed: as said in repair.hpp
+  if (note != nullptr && note->items > 0) {
+    // (3) release-store, pairs with (2) of chunk_call.hpp: the note says so too, which no worker can ruin.
+    reinterpret_cast<ChunkHeader*>(note->results.data())->is_unwanted.store(true, std::memory_order_release);
+  }
   if (set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_final()) return false;
   return note != nullptr && note->upstream && note->upstream->cancel();
 }
