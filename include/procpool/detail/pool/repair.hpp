@@ -93,14 +93,17 @@ class Repair {
   std::optional<OomKills> oom_kills_;    // under the lock
 };
 
-/// A row that names no task of its worker's is believed only of a worker that left in order, or said that it had none:
-/// another may have ruined it. There may be millions of slots to look at; what both hide is found as a stray.
+/// A row that names no task of its worker's is believed only of a worker that left in order, said that it had none, or
+/// was not ready for any: another may have ruined it. There may be millions of slots to look at; what both hide is
+/// found as a stray.
 inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for) {
   const std::lock_guard lock(mutex_);
   waiting_.have_room();  // Once a try has been used up, the task can be queued again.
   ran_for_ = ran_for;
   Row& row = layout_.row(index);
-  const bool was_idle = layout_.presence.was_idle(static_cast<WorkerIndex>(index));
+  // relaxed: the dead write nothing any more
+  const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;
+  const bool was_idle = !was_ready || layout_.presence.was_idle(static_cast<WorkerIndex>(index));
   layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
   if (!exchange_.reason_of_break()) {
     const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more

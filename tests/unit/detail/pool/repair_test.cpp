@@ -55,7 +55,10 @@ struct Stage {
   Repair repair{pool.exchange(), pool.layout()};
   Row& row = pool.row(0);
 
-  explicit Stage(std::size_t queue_capacity = 1024) : pool(2, queue_capacity) { runs = 0; }
+  explicit Stage(std::size_t queue_capacity = 1024) : pool(2, queue_capacity) {
+    runs = 0;
+    row.ready = 1;
+  }
 
   /// The step of the worker that names the task, is about to claim it.
   void name(const ResultHandle& task) { row.current = Cell(pool.slot(task).load().ticket(), task.handle()).bits; }
@@ -456,12 +459,13 @@ TEST_CASE("a dead worker's task is found though a wild write has ruined its row"
   CHECK(value_of_task(std::move(other)) == 4);
 }
 
-TEST_CASE("the death of an idle worker looks at no slot, however many there are") {
+TEST_CASE("the death of a worker that has no task looks at no slot, however many there are") {
   Stage stage(100'000);
   std::vector<ResultHandle> tasks;
   for (int i = 0; i < 100'000; ++i) tasks.push_back(stage.pool.submit(run_once, i));
   SECTION("it looked for work") { stage.pool.layout().presence.start_looking(0); }
   SECTION("it slept") { stage.pool.layout().presence.fall_asleep(0); }
+  SECTION("it was not ready") { stage.row.ready = 0; }
   CHECK(true_in_child([&] {
     constexpr std::uintptr_t page = 4096;
     const auto begin = (reinterpret_cast<std::uintptr_t>(&stage.pool.slot(tasks.front())) + page - 1) / page * page;
