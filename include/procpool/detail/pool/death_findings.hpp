@@ -5,6 +5,7 @@
 /// What is found about a worker's death in its row and its register of lives.
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +34,13 @@ namespace procpool::detail {
   if (report.signal != crash.signal) return;
   report.fault_address = crash.address;
   report.stack = CrashStack(crash.stack, describe);
+}
+
+/// True if the kernel may have killed, for want of memory, one of so many `workers` whose end waitpid(2) tells as
+/// `status`. Who settles the death takes that kill, told or not, so that no later one is told as it.
+[[nodiscard, gnu::cold]] inline bool was_for_memory(int status, std::optional<OomKills>& oom_kills,
+                                                    std::size_t workers) {
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && oom_kills && oom_kills->has_untaken(workers);
 }
 
 /// Adds all that is found about the last death of one of so many `workers`. Who settles it takes the kill for want of

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include <procpool/detail/pool/chunk_restart.hpp>
@@ -41,10 +42,10 @@ class Repair {
   void bury(std::size_t index, Life life, int status, std::chrono::nanoseconds ran_for = {});
 
   /// From the first call on the kernel's kills for want of memory are told from others. Reads files, for which the
-  /// pool's constructor has no time.
-  void watch_memory() {
+  /// pool's constructor has no time. Tests put `root` before every path.
+  void watch_memory(const std::string& root = {}) {
     const std::lock_guard lock(mutex_);
-    if (!oom_kills_) oom_kills_.emplace();
+    if (!oom_kills_) oom_kills_.emplace(root);
   }
 
   /// Queues the tasks for which the ring had no space.
@@ -107,11 +108,13 @@ inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::
   layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
   if (!exchange_.reason_of_break()) {
     const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
-    bool is_settled = cell.bits == 0 && (was_idle || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
-    if (cell.bits != 0 && exchange_.slots.contains(cell.handle())) is_settled = settle(index, cell.handle(), status);
-    for (Handle handle = 0; !is_settled && handle < exchange_.slots.was_used(); ++handle) {
+    const bool had_none = cell.bits == 0 && (was_idle || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    bool is_settled = cell.bits != 0 && exchange_.slots.contains(cell.handle()) && settle(index, cell.handle(), status);
+    for (Handle handle = 0; !had_none && !is_settled && handle < exchange_.slots.was_used(); ++handle) {
       if (is_in_hand_of(index, exchange_.slots[handle].load())) is_settled = settle(index, handle, status);
     }
+    // As one of which somebody is told.
+    if (!is_settled && was_for_memory(status, oom_kills_, layout_.workers())) oom_kills_->take();
   }
   exchange_.outbox.orphan(life);
   row.filling.store(0, std::memory_order_relaxed);  // relaxed: published with the next life
@@ -135,7 +138,9 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     return true;
   }
   if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
+    const bool has_taken_kill = was_for_memory(status, oom_kills_, layout_.workers());
     requeue(handle, word, word.with_requeues(word.requeues() + 1));
+    if (has_taken_kill) oom_kills_->take();
     return true;
   }
   DeathReport report;

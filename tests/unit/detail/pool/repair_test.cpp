@@ -27,6 +27,7 @@
 
 #include "../../../support/address_space.hpp"
 #include "../../../support/catch.hpp"
+#include "../../../support/fake_root.hpp"
 #include "../../../support/in_child.hpp"
 #include "../../../support/pool_without_processes.hpp"
 
@@ -475,6 +476,31 @@ TEST_CASE("the death of a worker that has no task looks at no slot, however many
     return true;
   }));
   for (const ResultHandle& task : tasks) CHECK(task.cancel());
+}
+
+TEST_CASE("a worker killed for want of memory that had begun no task takes its kill, so no later one is told as that") {
+  support::FakeRoot machine;
+  machine.write("/proc/vmstat", "oom_kill 7\n");
+  Stage stage;
+  stage.repair.watch_memory(machine.path());
+  machine.write("/proc/vmstat", "oom_kill 8\n");
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  bool is_told = false;
+  SECTION("it was idle") { stage.pool.layout().presence.start_looking(0); }
+  SECTION("it was not ready") { stage.row.ready = 0; }
+  SECTION("it had claimed a task") { stage.claim(task); }
+  SECTION("it had begun one") {
+    ResultHandle first = stage.pool.submit(run_once, 4);
+    stage.start(first);
+    stage.die();
+    CHECK(death_of(std::move(first)).out_of_memory());
+    is_told = true;
+  }
+  if (!is_told) stage.die();
+  stage.row.ready = 1;
+  stage.start(task);
+  stage.die();
+  CHECK_FALSE(death_of(std::move(task)).out_of_memory());
 }
 
 TEST_CASE("the task of a worker that a wild write has made look idle is a stray once its next life is idle") {
