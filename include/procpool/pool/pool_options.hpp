@@ -31,7 +31,9 @@ struct PoolOptions {
   bool pin_workers = false;                   ///< one CPU each, in order
   WorkerLimits limits = {};                   ///< of each worker
   int library_threads = 1;                    ///< OpenMP, OpenBLAS, MKL in each worker; 0: left alone
-  std::function<void()> preload = {};         ///< once, in the process that forks the workers; may capture anything
+  std::function<void()> preload = {};         ///< once, in the process that forks the workers; may capture anything;
+                                              ///< threads may not outlive it, and processes that do are killed, at the
+                                              ///< latest with the pool, often when the first worker ends
   std::function<void()> at_worker_exit = {};  ///< in each worker that ends in order
 };
 
