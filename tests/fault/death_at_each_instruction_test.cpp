@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <future>
 #include <map>
@@ -26,8 +27,10 @@
 #include "../support/shared_page.hpp"
 #include "../support/single_stepper.hpp"
 
+using namespace std::chrono_literals;
 using procpool::Future;
 using procpool::Outcome;
+using procpool::PoolOptions;
 using procpool::ProcessPool;
 using procpool::WaitPolicy;
 using procpool::WorkerDied;
@@ -69,7 +72,8 @@ struct Moment {
 /// A pool whose worker 0 dies again and again, each time a little later in its work.
 class Patient {
  public:
-  explicit Patient(int workers) : pool_{{.workers = workers, .wait = WaitPolicy::block}} {}
+  explicit Patient(int workers, std::size_t shared_memory = PoolOptions().shared_memory)
+      : pool_{{.workers = workers, .shared_memory = shared_memory, .wait = WaitPolicy::block}} {}
 
   [[nodiscard]] ProcessPool<>& pool() noexcept { return pool_; }
   [[nodiscard]] ItemRuns* runs() const noexcept { return runs_.get(); }
@@ -79,6 +83,9 @@ class Patient {
 
   /// What a worker has behind it before the task that it dies at.
   void before_each_death(std::function<void()> prepare) { prepare_ = std::move(prepare); }
+
+  /// No worker is led further than so many instructions into a loop: where much is copied they are all alike.
+  void lead_into_loops_by(std::size_t instructions) { most_in_loop_ = instructions; }
 
   /// Calls `send()`, which sends a task and returns something to `check`; kills the worker on its way through the task,
   /// and calls `check(task, moment)` to look at what became of it. And so on with later deaths, from the sleep before
@@ -119,6 +126,7 @@ class Patient {
   const support::Shared<ItemRuns> runs_;  // before the pool, so that its workers share it
   ProcessPool<> pool_;
   std::function<void()> prepare_ = [] {};
+  std::size_t most_in_loop_ = SIZE_MAX;
   std::size_t killed_ = 0;
   std::optional<SingleStepper> other_;  // worker 1, until the victim is dead
   std::map<Stage, int> deaths_;
@@ -177,13 +185,16 @@ void Patient::die_at_each_instruction(Send send, Check check) {
   die([](SingleStepper&) {}, send, check);
   prepare_();
   die([&](SingleStepper& victim) { route.emplace(victim); }, send, check);
+  std::size_t deaths = 0;
   std::size_t exact = 0;
   for (std::size_t instructions = 0; instructions <= route->length(); instructions += stride()) {
+    if (route->steps_to(instructions) > most_in_loop_) continue;
+    ++deaths;
     INFO("a death after " << instructions << " of " << route->length() << " instructions");
     prepare_();
     die([&](SingleStepper& victim) { exact += route->follow(victim, instructions) ? 1 : 0; }, send, check);
   }
-  CHECK(exact > route->length() / stride() / 2);
+  CHECK(exact > deaths / 2);
   for (const Stage stage : {Stage::queued, Stage::claimed, Stage::running, Stage::ended}) {
     INFO("stage " << static_cast<int>(stage));
     CHECK(deaths_[stage] > 0);
@@ -302,12 +313,60 @@ auto doubling(ItemRuns* runs) {
   };
 }
 
+/// Doubles each item of a map.
+auto counting(ItemRuns* runs) {
+  return [runs](int item) {
+    ++runs->of[static_cast<std::size_t>(item)];
+    return 2 * item;
+  };
+}
+
 /// Its argument and its result need blocks of shared memory.
 auto echo(ItemRuns* runs) {
   return [runs](std::string text) {
     ++runs->of[0];
     return text;
   };
+}
+
+/// Its result has two extents of the outbox to itself.
+auto write_much(ItemRuns* runs) {
+  return [runs](std::size_t size) {
+    ++runs->of[0];
+    return std::string(size, 'x');
+  };
+}
+
+/// Expects that no death has failed the task, which ran again only if it had begun.
+template <class Get, class T>
+void check_retried(const Patient& patient, const Moment& moment, Get get, const T& value) {
+  const int runs_at_most = moment.stage == Stage::running ? 2 : 1;
+  CHECK(get() == value);
+  for (const std::atomic<int>& runs : patient.runs()->of) CHECK(runs <= runs_at_most);
+  CHECK(patient.runs()->of[0] >= 1);
+}
+
+/// The sum of the items' results, or the death of one: the others have run by then. The last one stands for what comes
+/// after all items, the sending of their sum.
+template <class T>
+void check_reduction(const Patient& patient, const Moment& moment, std::future<T>& sum, const T& value) {
+  const bool is_lost = moment.stage == Stage::running;
+  const std::size_t lost = moment.loses.value_or(watched_items - 1);
+  try {
+    const T end = sum.get();
+    CHECK(end == value);
+    CHECK_FALSE(is_lost);
+  } catch (const WorkerDied& death) {
+    CHECK(is_lost);
+    CHECK(death.position() == lost);
+    CHECK(death.pid() == moment.worker);
+    CHECK(death.signal() == SIGKILL);
+  }
+  for (std::size_t item = 0; item < watched_items; ++item) {
+    const int runs = patient.runs()->of[item];
+    CHECK(runs <= 1);
+    if (!is_lost || item != lost) CHECK(runs == 1);
+  }
 }
 
 std::string letters_of(int item) { return std::string(100, static_cast<char>('a' + item)); }
@@ -437,17 +496,16 @@ TEST_CASE("a worker that dies at any instruction of a task for each worker loses
 TEST_CASE("a worker that dies at any instruction of a chunk of numbers loses one item at most") {
   Patient patient(1);
   if (!patient.can_be_traced()) return;
-  const auto twice = [runs = patient.runs()](int item) {
-    ++runs->of[static_cast<std::size_t>(item)];
-    return 2 * item;
+  const auto send_all = [&] {
+    return patient.pool()
+        .with({.chunk_size = watched_items})
+        .imap_unordered_outcomes(counting(patient.runs()), all_items);
   };
-  patient.die_at_each_instruction(
-      [&] { return patient.pool().with({.chunk_size = watched_items}).imap_unordered_outcomes(twice, all_items); },
-      [&](auto& results, const Moment& moment) {
-        std::vector<Outcome<int>> outcomes;
-        for (auto& outcome : results) outcomes.push_back(std::move(outcome));
-        check_items(patient, moment, outcomes, [](int item) { return 2 * item; });
-      });
+  patient.die_at_each_instruction(send_all, [&](auto& results, const Moment& moment) {
+    std::vector<Outcome<int>> outcomes;
+    for (auto& outcome : results) outcomes.push_back(std::move(outcome));
+    check_items(patient, moment, outcomes, [](int item) { return 2 * item; });
+  });
 }
 
 TEST_CASE("a worker that dies at any instruction of a chunk of texts loses one item at most") {
@@ -465,5 +523,72 @@ TEST_CASE("a worker that dies at any instruction of a chunk of texts loses one i
   patient.die_at_each_instruction(send_all, [&](auto& values, const Moment& moment) {
     auto outcomes = values.get();
     check_items(patient, moment, outcomes, letters_of);
+  });
+}
+
+TEST_CASE("a worker that dies at any instruction of a task with a result of several extents loses that task at most") {
+  Patient patient(1, std::size_t{32} << 20);
+  if (!patient.can_be_traced()) return;
+  patient.lead_into_loops_by(250);
+  const std::size_t extent = patient.pool().sender().core->exchange().outbox.extent_size();
+  REQUIRE(extent < 1'000'000);
+  const std::string text(extent + 50'000, 'x');
+  patient.die_at_each_instruction([&] { return patient.pool().submit(write_much(patient.runs()), text.size()); },
+                                  [&](Future<std::string>& future, const Moment& moment) {
+                                    check_end(
+                                        patient, moment, [&] { return future.get(); }, text);
+                                  });
+}
+
+TEST_CASE("a worker that dies at any instruction of a task with terms loses that task at most") {
+  Patient patient(1);
+  if (!patient.can_be_traced()) return;
+  const auto timed =
+      patient.pool().with({.timeout = 1h, .queue_timeout = 1h, .retries_on_exception = 1, .label = "timed"});
+  patient.die_at_each_instruction([&] { return timed.submit(doubling(patient.runs()), 4); },
+                                  [&](Future<int>& future, const Moment& moment) {
+                                    check_end(
+                                        patient, moment, [&] { return future.get(); }, 8);
+                                  });
+}
+
+TEST_CASE("a worker that dies at any instruction of a task with a retry loses nothing") {
+  Patient patient(1);
+  if (!patient.can_be_traced()) return;
+  const auto tried_twice = patient.pool().with({.timeout = 1h, .retries = 1, .label = "tried twice"});
+  patient.die_at_each_instruction([&] { return tried_twice.submit(doubling(patient.runs()), 4); },
+                                  [&](Future<int>& future, const Moment& moment) {
+                                    check_retried(
+                                        patient, moment, [&] { return future.get(); }, 8);
+                                  });
+}
+
+TEST_CASE("a worker that dies at any instruction of a chunk of a map_reduce loses one item at most") {
+  Patient patient(1);
+  if (!patient.can_be_traced()) return;
+  const auto send_all = [&] {
+    return std::async(std::launch::async, [&] {
+      return patient.pool()
+          .with({.chunk_size = watched_items})
+          .map_reduce(counting(patient.runs()), std::plus<>(), 1000, all_items);
+    });
+  };
+  patient.die_at_each_instruction(
+      send_all, [&](std::future<int>& sum, const Moment& moment) { check_reduction(patient, moment, sum, 1006); });
+}
+
+TEST_CASE("a worker that dies at any instruction of a chunk of a map_reduce with a retry counts no item twice") {
+  Patient patient(1);
+  if (!patient.can_be_traced()) return;
+  const auto send_all = [&] {
+    return std::async(std::launch::async, [&] {
+      return patient.pool()
+          .with({.retries = 1, .chunk_size = watched_items})
+          .map_reduce(counting(patient.runs()), std::plus<>(), 1000, all_items);
+    });
+  };
+  patient.die_at_each_instruction(send_all, [&](std::future<int>& sum, const Moment& moment) {
+    check_retried(
+        patient, moment, [&] { return sum.get(); }, 1006);
   });
 }

@@ -55,6 +55,17 @@ bool is_at_system_call(const user_regs_struct& registers, ::pid_t worker) {
   return (trace(PTRACE_PEEKTEXT, worker, registers.rip, 0) & two_bytes) == syscall_instruction;
 }
 
+/// The bytes of an instruction that moves or fills memory again and again, as the copies and fills of the C library do;
+/// 0: it is another.
+std::size_t size_of_repeated(std::uint64_t code) {
+  const auto byte = [code](std::size_t at) { return code >> (8 * at) & 0xFF; };
+  const bool is_wide = (byte(1) & 0xF0) == 0x40;  // a prefix
+  const std::uint64_t operation = byte(is_wide ? 2 : 1);
+  const bool moves_or_fills = operation == 0xA4 || operation == 0xA5 || operation == 0xAA || operation == 0xAB;
+  if (byte(0) != 0xF3 || !moves_or_fills) return 0;
+  return is_wide ? 3 : 2;
+}
+
 }  // namespace
 
 SingleStepper::SingleStepper(::pid_t worker, const void* bed) : worker_(worker), bed_(bed) {
@@ -101,8 +112,13 @@ bool SingleStepper::step() {
     if (is_sleep(registers, registers.rax, bed_) && is_at_system_call(registers, worker_)) return false;
   }
   is_in_bed_ = false;
+  const std::uintptr_t address = next_instruction();
   do resume(PTRACE_SINGLESTEP);
   while (wait_for_stop() >> 8 != SIGTRAP);  // It was stopped by a signal, or an event.
+  if (next_instruction() != address) return true;
+  const auto code = static_cast<std::uint64_t>(trace(PTRACE_PEEKTEXT, worker_, address, 0));
+  // It stops after each of its rounds, of which there may be 100,000.
+  if (const std::size_t size = size_of_repeated(code); size != 0) static_cast<void>(run_to(address + size));
   return true;
 }
 

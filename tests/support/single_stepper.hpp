@@ -30,8 +30,8 @@ class SingleStepper {
   /// The worker goes on by itself.
   ~SingleStepper();
 
-  /// Lets it execute one instruction, a system call being one. False if the next one would send it to sleep on its bed:
-  /// then it executes none.
+  /// Lets it execute one instruction, a system call being one, and one that repeats itself (rep movsb) too. False if
+  /// the next one would send it to sleep on its bed: then it executes none.
   [[nodiscard]] bool step();
 
   /// Lets it run up to the instruction at `address`, where it must not stand yet. False if it would go to sleep on its
@@ -68,6 +68,11 @@ class Route {
 
   /// How many instructions it has.
   [[nodiscard]] std::size_t length() const noexcept { return addresses_.size() - 1; }
+
+  /// How many of the first `instructions` a worker is led through one by one: many only in a long loop.
+  [[nodiscard]] std::size_t steps_to(std::size_t instructions) const {
+    return instructions - landmarks_.at(instructions);
+  }
 
   /// Leads a worker in its bed through the first `instructions` of the route. False if it comes to stand elsewhere,
   /// since it takes another way, or would go to sleep on its bed before.
