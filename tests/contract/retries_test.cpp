@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <signal.h>
+#include <sys/types.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -19,10 +21,12 @@
 #include "../support/catch.hpp"
 #include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using namespace std::chrono_literals;
 using procpool::Cancelled;
 using procpool::Future;
+using procpool::Outcome;
 using procpool::ProcessPool;
 using procpool::TaskTimeout;
 using procpool::UsageError;
@@ -66,6 +70,17 @@ WorkerDied death_of(F read) {
 struct Tally {
   std::atomic<int> tries[64] = {};
 };
+
+/// Which worker died at which try of an item of a map, of at most three.
+struct Victims {
+  Tally tally;
+  std::array<std::array<std::atomic<::pid_t>, 3>, 64> pids{};
+};
+
+/// By what an item kills its worker.
+int signal_of(std::size_t item, std::size_t attempt) {
+  return std::array{SIGKILL, SIGTERM, SIGUSR1}[(item + attempt) % 3];
+}
 
 }  // namespace
 
@@ -244,6 +259,63 @@ TEST_CASE("each item of a map has the retries, however the items are packed") {
       CHECK(death.earlier().size() == 1);
     }
   }
+}
+
+TEST_CASE("an item whose retries are spent carries the report of each death, and of no other item's") {
+  constexpr int last = 11;
+  const support::Shared<Victims> victims;
+  ProcessPool pool{2};
+  const std::vector<int> items = support::numbers(last + 1);
+  // Items 4, 5 and the last die at every try, item 8 at the first two, each time by another signal.
+  const auto run = [victims = victims.get()](int i) {
+    const auto item = static_cast<std::size_t>(i);
+    const auto attempt = static_cast<std::size_t>(victims->tally.tries[i]++);
+    const bool dies = i == 4 || i == 5 || i == last || (i == 8 && attempt < 2);
+    if (!dies) return i;
+    victims->pids[item][attempt] = ::getpid();
+    ::raise(signal_of(item, attempt));
+    return -1;
+  };
+  const auto patient = pool.with({.retries = 2, .chunk_size = 6, .label = "patient"});
+  const auto check_item = [&](const Outcome<int>& outcome) {
+    const std::size_t position = outcome.position();
+    INFO("item " << position);
+    if (position != 4 && position != 5 && position != last) {
+      CHECK(*outcome == static_cast<int>(position));
+      return;
+    }
+    const WorkerDied death = death_of([&] { return outcome.value(); });
+    CHECK(death.attempt() == 3);
+    CHECK(death.position() == position);
+    CHECK(death.label() == "patient");
+    CHECK(death.signal() == signal_of(position, 2));
+    CHECK(death.pid() == victims->pids[position][2]);
+    REQUIRE(death.earlier().size() == 2);
+    for (std::size_t attempt = 0; attempt < 2; ++attempt) {
+      const procpool::DeathReport& earlier = death.earlier()[attempt];
+      CHECK(earlier.attempt == static_cast<int>(attempt) + 1);
+      CHECK(earlier.position == position);
+      CHECK(earlier.label == "patient");
+      CHECK(earlier.signal == signal_of(position, attempt));
+      CHECK(earlier.pid == victims->pids[position][attempt]);
+      CHECK(earlier.earlier.empty());
+    }
+  };
+  std::size_t seen = 0;
+  SECTION("map_outcomes") {
+    for (const auto& outcome : patient.map_outcomes(run, items)) {
+      check_item(outcome);
+      ++seen;
+    }
+  }
+  SECTION("imap_unordered_outcomes") {
+    for (const auto& outcome : patient.imap_unordered_outcomes(run, items)) {
+      check_item(outcome);
+      ++seen;
+    }
+  }
+  CHECK(seen == items.size());
+  CHECK(pool.stats().worker_deaths == 3 * 3 + 2);
 }
 
 TEST_CASE("what was cancelled while it ran is not tried again") {
