@@ -135,13 +135,15 @@ std::unique_ptr<TaskNote> Scene::note_of_task() {
   return note;
 }
 
-/// Into a ring, or the mailbox of a worker.
+/// Into the ring of a priority, or the mailbox of a worker.
 void Scene::submit() {
+  constexpr RingName names[] = {RingName::normal, RingName::high, RingName::low};
   if (tasks_.size() == most_tasks) return;
-  const bool is_posted = input_.below(4) == 0;
+  const std::uint8_t way = input_.take();
+  const bool is_posted = way % 4 == 0;
   const std::size_t index = input_.below(workers);
   if (is_posted && row(index).mailbox != 0) return;
-  Ring& ring = layout_.ring(RingName::normal).ring;
+  Ring& ring = layout_.ring(names[way / 4 % std::size(names)]).ring;
   static_cast<void>(walk_to_live_head(ring, exchange_.slots));
   if (ring.was_full()) return;
   std::unique_ptr<TaskNote> note = note_of_task();
