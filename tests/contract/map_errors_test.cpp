@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <ranges>
@@ -22,6 +23,7 @@ using procpool::ProcessPool;
 using procpool::WorkerDied;
 using support::numbers;
 using support::refuse_threes;
+using support::same;
 using support::SharedCount;
 
 namespace {
@@ -234,4 +236,27 @@ TEST_CASE("a failing item of a map that was sent asynchronously leaves another t
   CHECK_THROWS_AS(pool.map_async(refuse_threes, numbers(40)).get(), std::out_of_range);
   gate->open();
   CHECK(running.get() == 1);
+}
+
+TEST_CASE(
+    "of a map that is sent asynchronously and whose range throws, no further item begins, and no progress is told") {
+  const support::SharedGate gate;
+  const SharedCount begun;
+  std::atomic<int> told{0};
+  ProcessPool pool{2};
+  const support::OpensAtEnd opens(gate);
+  const auto counted = [gate = gate.get(), begun = begun.get()](int x) {
+    ++*begun;
+    gate->pass();
+    return x;
+  };
+  CHECK_THROWS_AS(pool.with({.chunk_size = 1})
+                      .on_progress([&told](const procpool::Progress&) { ++told; })
+                      .map_async(counted, numbers_that_throw_at(20)),
+                  std::underflow_error);
+  gate->open();
+  pool.wait_idle();
+  CHECK(*begun <= 2);
+  CHECK(pool.submit(same, 1).then(same).get() == 1);  // behind what the dispatch thread had to do
+  CHECK(told == 0);
 }

@@ -20,8 +20,7 @@
 
 namespace procpool::detail {
 
-/// The chunks of a map that are sent and not collected, for who no longer wants them: the last one is told first, so
-/// that none begins because the one before it has stopped.
+/// The chunks of a map that are sent and not collected, for who no longer wants them.
 class SentChunks final : public Upstream {
  public:
   /// Where it is, for take().
@@ -43,10 +42,10 @@ class SentChunks final : public Upstream {
 
   bool cancel() override {
     const std::lock_guard lock(mutex_);
-    bool has_begun = has_taken_ || chunks_.empty();
-    for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk)
-      has_begun |= chunk->handle.valid() && !chunk->handle.cancel();
-    return !has_begun;
+    const bool has_begun = has_taken_ || chunks_.empty();
+    const bool never_ran =
+        cancel_together(chunks_, [](const SentChunk& chunk) -> const ResultHandle& { return chunk.handle; });
+    return never_ran && !has_begun;
   }
   void kill() override {
     const std::lock_guard lock(mutex_);
@@ -108,7 +107,9 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
   void finish_one() noexcept;
 
   Exchange& exchange_;
-  ProgressReports progress_;
+  std::mutex progress_mutex_;
+  ProgressReports progress_;  // under its mutex until the last chunk was collected, as the next one
+  bool is_left_ = false;      // start() has thrown: the caller is told no more
   const std::shared_ptr<SentChunks> chunks_ = std::make_shared<SentChunks>();
   ResultHandle task_;
   Handle handle_ = 0;
@@ -158,6 +159,9 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
   } catch (...) {
     fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
     result.mark_read();                                             // The caller is told.
+    chunks_->cancel();
+    const std::lock_guard lock(progress_mutex_);  // What his callback refers to may go now.
+    is_left_ = true;
     throw;
   }
   return result;
@@ -185,7 +189,8 @@ inline void AsyncMapJob::collect(SentChunk chunk) noexcept {
   const std::size_t items = chunk.items;
   try {
     collect_chunk(std::move(chunk), *sink_);
-    progress_.add(items);
+    const std::lock_guard lock(progress_mutex_);
+    if (!is_left_) progress_.add(items);
   } catch (...) {  // No memory for the results, or the user's callback threw.
     if (!failure_) failure_ = std::current_exception();
   }

@@ -15,6 +15,7 @@
 #include <procpool/detail/pool/chunker.hpp>
 #include <procpool/detail/pool/progress_reports.hpp>
 #include <procpool/detail/pool/result_room.hpp>
+#include <procpool/detail/task/cancel_together.hpp>
 #include <procpool/detail/task/wait_set.hpp>
 
 namespace procpool::detail {
@@ -23,9 +24,11 @@ namespace procpool::detail {
 /// there.
 template <class Chunks>
 void cancel_all(const Chunks& chunks) {
-  for (const SentChunk& chunk : chunks) {
-    if (chunk.handle.valid() && chunk.handle.exchange().home.is_here()) chunk.handle.cancel();
-  }
+  const auto is_here = [](const SentChunk& chunk) {
+    return !chunk.handle.valid() || chunk.handle.exchange().home.is_here();
+  };
+  if (!std::all_of(chunks.begin(), chunks.end(), is_here)) return;
+  cancel_together(chunks, [](const SentChunk& chunk) -> const ResultHandle& { return chunk.handle; });
 }
 
 /// The chunks of a map that are under way, by keys that are used again.

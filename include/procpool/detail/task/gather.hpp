@@ -7,11 +7,13 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/task/cancel_together.hpp>
 #include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/result_codec.hpp>
 #include <procpool/detail/task/when_ended.hpp>
@@ -28,11 +30,10 @@ class Gather : public Upstream {
   Gather(const Gather&) = delete;
   Gather& operator=(const Gather&) = delete;
 
-  /// The owner of the common result.
+  /// The owner of the common result. If it throws, for want of memory or of a thread, the parts are let go.
   [[nodiscard]] static ResultHandle start(const std::shared_ptr<Gather>& gather);
 
-  /// Cancels all, the last first, so that none begins because the one before it has stopped; true if none of them ever
-  /// ran or will.
+  /// Cancels all; true if none of them ever ran or will.
   bool cancel() override;
   void kill() override;
 
@@ -61,9 +62,15 @@ class Gather : public Upstream {
 inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
   gather->task_.set_upstream(gather);
   ResultHandle result = gather->task_.take_future();
-  for (const ResultHandle& part : gather->parts_) {
-    if (part.word().is_final()) gather->end_one();
-    else run_when_ended(part, std::make_unique<Part>(gather));
+  try {
+    for (const ResultHandle& part : gather->parts_) {
+      if (part.word().is_final()) gather->end_one();
+      else run_when_ended(part, std::make_unique<Part>(gather));
+    }
+  } catch (...) {
+    gather->task_.fail(std::current_exception());  // else its note and this would keep each other
+    result.mark_read();                            // The caller is told.
+    throw;
   }
   gather->end_one();
   return result;
@@ -71,9 +78,7 @@ inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
 
 inline bool Gather::cancel() {
   const std::lock_guard lock(mutex_);
-  bool has_run = parts_.empty();
-  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) has_run |= !part->cancel();
-  return !has_run;
+  return !parts_.empty() && cancel_together(parts_, std::identity());
 }
 
 inline void Gather::kill() {

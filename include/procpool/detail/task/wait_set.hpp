@@ -29,12 +29,15 @@ class WaitSet final : private Watcher {
 
   /// Watches a task; `key` is what next() will answer for it. One that is watched already is not answered twice.
   void add(Handle handle, std::size_t key) {
-    if (!keys_.emplace(handle, key).second) return;
-    {
-      const std::lock_guard lock(hub_.mutex());
-      if (ready_.capacity() < keys_.size()) ready_.reserve(keys_.size() * 2);  // ended() must not allocate.
+    const auto [place, is_new] = keys_.emplace(handle, key);
+    if (!is_new) return;
+    try {
+      have_room();
+      hub_.watch(handle, *this);
+    } catch (...) {
+      keys_.erase(place);
+      throw;
     }
-    hub_.watch(handle, *this);
   }
 
   /// The key of a task that has ended; empty at the deadline. Only while size() is above zero.
@@ -52,6 +55,14 @@ class WaitSet final : private Watcher {
  private:
   void ended(Handle handle) noexcept override { ready_.push_back(handle); }
 
+  /// Neither ended() nor who takes what has ended may allocate.
+  void have_room() {
+    const std::size_t needed = keys_.size();
+    if (taken_.capacity() < needed) taken_.reserve(needed * 2);
+    const std::lock_guard lock(hub_.mutex());
+    if (ready_.capacity() < needed) ready_.reserve(needed * 2);
+  }
+
   [[nodiscard]] bool take_ready(std::chrono::nanoseconds spin, const Deadline& deadline) {
     taken_.clear();
     next_taken_ = 0;
@@ -59,7 +70,6 @@ class WaitSet final : private Watcher {
         spin, deadline,
         [&] {
           if (ready_.empty()) return false;
-          taken_.reserve(keys_.size());  // becomes ready_: see add()
           taken_.swap(ready_);
           return true;
         },

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+/// @file
+/// Cancels the tasks that are one thing to their caller.
+
+#include <procpool/detail/task/result_handle.hpp>
+
+namespace procpool::detail {
+
+/// Cancels `handle_of(part)` of each part, if it is valid: first those that wait for a worker, so that none of them
+/// begins because another has stopped. True: none of them ever ran or will.
+template <class Parts, class HandleOf>
+bool cancel_together(const Parts& parts, HandleOf handle_of) {
+  bool has_begun = false;
+  for (const bool queued : {true, false}) {
+    for (const auto& part : parts) {
+      const ResultHandle& handle = handle_of(part);
+      if (!handle.valid() || (queued && handle.word().phase() != Phase::queued)) continue;
+      has_begun |= !handle.cancel();
+    }
+  }
+  return !has_begun;
+}
+
+}  // namespace procpool::detail
