@@ -4,8 +4,10 @@
 #include <new>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <procpool/detail/pool/worker.hpp>
+#include <procpool/detail/task/gather.hpp>
 #include <procpool/detail/task/when_ended.hpp>
 
 #include "../../../support/catch.hpp"
@@ -13,8 +15,11 @@
 #include "../../../support/refusing_operator_new.hpp"
 
 using procpool::detail::Continuation;
+using procpool::detail::Gather;
+using procpool::detail::Handle;
 using procpool::detail::Phase;
 using procpool::detail::ResultHandle;
+using procpool::detail::Slot;
 using procpool::detail::StateWord;
 using procpool::detail::TaskContext;
 using procpool::detail::Watcher;
@@ -34,17 +39,26 @@ class CountsRuns final : public Continuation {
 
 class Other final : public Watcher {
  public:
-  void ended(procpool::detail::Handle) noexcept override {}
+  void ended(Handle) noexcept override {}
+};
+
+class GathersNothing final : public Gather {
+ public:
+  using Gather::Gather;
+
+ private:
+  std::shared_ptr<void> collect(std::vector<ResultHandle>&) override { return nullptr; }
 };
 
 [[nodiscard]] ResultHandle submit(PoolWithoutProcesses& pool) {
   return pool.submit([](TaskContext&) {}, 0);
 }
 
-void end_task(PoolWithoutProcesses& pool, const ResultHandle& task) {
-  const StateWord before = task.word();
-  pool.slot(task).store(before.with_phase(Phase::done));
-  pool.exchange().announce_end(task.handle(), before);
+void end_task(PoolWithoutProcesses& pool, Handle task) {
+  Slot& slot = pool.exchange().slots[task];
+  const StateWord before = slot.load();
+  slot.store(before.with_phase(Phase::done));
+  pool.exchange().announce_end(task, before);
 }
 
 }  // namespace
@@ -52,7 +66,7 @@ void end_task(PoolWithoutProcesses& pool, const ResultHandle& task) {
 TEST_CASE("a future is dropped without memory") {
   PoolWithoutProcesses pool(1);
   std::optional<ResultHandle> task = submit(pool);
-  const procpool::detail::Handle handle = task->handle();
+  const Handle handle = task->handle();
   const int refusals = Refusals::count.load();
   Refusals::next = 0;
   task.reset();
@@ -84,9 +98,37 @@ TEST_CASE("what was to run when a task has ended is left with the caller if ther
       CHECK(is_taken == (were_refused == 0));
       CHECK((continuation != nullptr) == (were_refused != 0));
       if (!is_taken) CHECK(pool.exchange().dispatcher.after(task.handle(), continuation));
-      end_task(pool, task);
+      end_task(pool, task.handle());
       pool.exchange().dispatcher.finish();
     }
     CHECK(runs == 1);
+  }
+}
+
+TEST_CASE("tasks that there is no memory to wait for together are let go") {
+  for (int refused = 0, were_refused = 1; were_refused != 0; ++refused) {
+    CAPTURE(refused);
+    PoolWithoutProcesses pool(1);
+    std::vector<ResultHandle> parts;
+    for (int i = 0; i < 2; ++i) parts.push_back(submit(pool));
+    const std::vector<Handle> handles{parts[0].handle(), parts[1].handle()};
+    std::shared_ptr<Gather> gather = std::make_shared<GathersNothing>(std::move(parts));
+    const std::weak_ptr<Gather> left = gather;
+    const int before = Refusals::count.load();
+    std::optional<ResultHandle> all;
+    Refusals::next = refused;
+    try {
+      all = Gather::start(gather);
+    } catch (const std::bad_alloc&) {
+    }
+    Refusals::next = -1;
+    were_refused = Refusals::count.load() - before;
+    CHECK(all.has_value() == (were_refused == 0));
+    gather.reset();
+    for (const Handle task : handles) end_task(pool, task);
+    pool.exchange().dispatcher.finish();
+    if (all) CHECK(all->word().phase() == Phase::done);
+    all.reset();
+    CHECK(left.expired());
   }
 }
