@@ -233,7 +233,8 @@ inline bool Worker::more_work_waits() const noexcept {
 /// The task is not this worker's any more: the pool was broken, or it was condemned. Then the worker is to be killed,
 /// and waits for that, lest the signal hit another task.
 inline void Worker::give_up(StateWord word) const noexcept {
-  while (word.phase() == Phase::condemned && word.owner() == index_) ::pause();
+  if (word.phase() != Phase::condemned || word.owner() != index_) return;
+  for (;;) ::pause();  // until it is killed
 }
 
 inline void Worker::run(WorkerSelf& self, const Claim& claim) {
