@@ -52,6 +52,22 @@ TEST_CASE("kill() ends a running task and its worker, which is replaced; the fut
   CHECK(pool.stats().worker_deaths == 1);
 }
 
+TEST_CASE("a task that was killed has not failed: no wait finds it, and no count has it") {
+  SharedGate gate;
+  ProcessPool pool{2};
+  const OpensAtEnd opens{gate};
+  std::vector<Future<void>> futures;
+  for (int i = 0; i < 2; ++i) futures.push_back(pool.submit([gate = gate.get()] { hang(gate); }));
+  REQUIRE(gate->is_reached_by(2));
+  for (Future<void>& future : futures) future.kill();
+  CHECK_FALSE(procpool::wait_first_exception(futures));
+  CHECK(pool.stats().failed == 0);
+  CHECK_THROWS_AS(futures.front().get(), Cancelled);
+  futures.clear();
+  CHECK(pool.stats().failed == 0);
+  CHECK(pool.stats().dropped_failures == 0);
+}
+
 TEST_CASE("kill() of a task that waits cancels it, and of one that has ended does nothing") {
   SharedGate gate;
   ProcessPool pool{1};

@@ -29,7 +29,7 @@ struct WorkerInfo {
 /// Counts since the pool was made. A chunk of a map counts as one task.
 struct PoolStats {
   std::uint64_t submitted = 0;
-  std::uint64_t completed = 0;         ///< ended, well or not; cancelled ones too
+  std::uint64_t completed = 0;         ///< ended, well or not; cancelled and killed ones too
   std::uint64_t failed = 0;            ///< by an exception or a death; a map whose items fail has not failed itself
   std::uint64_t dropped_failures = 0;  ///< failures of tasks whose future was dropped: nobody was told
   std::uint64_t worker_deaths = 0;

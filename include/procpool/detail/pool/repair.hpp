@@ -80,8 +80,8 @@ class Repair {
   void settle_condemned(Handle handle, StateWord word, const TaskNote* note);
   void requeue(Handle handle, StateWord word, StateWord again);
   [[nodiscard]] bool post_again(std::size_t index, Cell cell);
-  void give_up(Handle handle, StateWord word, const char* why);
-  void lose(Handle handle, StateWord word);
+  void cancel(Handle handle, StateWord word, const char* why);
+  void end(Handle handle, StateWord word, Phase phase);
   [[gnu::cold]] void lose_item(Handle handle, StateWord word, TaskNote& note, DeathReport report);
 
   Exchange& exchange_;
@@ -158,7 +158,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     requeue(handle, word, word.with_requeues(0).without_stop());
   } else {
     exchange_.record_loss(handle, std::make_exception_ptr(WorkerDied(std::move(report))));
-    lose(handle, word);
+    end(handle, word, Phase::lost);
   }
   if (has_taken_kill) oom_kills_->take();
   return true;
@@ -171,15 +171,14 @@ inline bool Repair::is_tried_again(const TaskNote* note, DeathReport& report, st
 
 /// Of a task that is Overdue the future has failed already.
 inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNote* note) {
-  if (word.is_overdue()) return lose(handle, word);
+  if (word.is_overdue()) return end(handle, word, Phase::lost);
   if (note != nullptr && note->tries && !is_unwanted(note)) {
     note->tries->count_timeout();
     if (note->has_own_result && may_begin_anew(*note)) begin_anew(*note);  // one that is spoiled fails anyway
     return requeue(handle, word, word.with_requeues(0).without_stop());
   }
-  exchange_.record_loss(
-      handle, std::make_exception_ptr(Cancelled("the task was ended by kill() while it ran; its worker was replaced")));
-  lose(handle, word);
+  exchange_.slots.make_note(handle).has_begun.store(true, std::memory_order_relaxed);  // relaxed: as in requeue()
+  cancel(handle, word, "the task was ended by kill() while it ran; its worker was replaced");
 }
 
 /// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by
@@ -191,7 +190,7 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   TaskNote* note = exchange_.slots.note(handle);
   const bool is_posted = word.is_posted() && word.owner() < layout_.workers();
   if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) {
-    return give_up(handle, word, "the call that sent this task to one worker alone has ended before it ran");
+    return cancel(handle, word, "the call that sent this task to one worker alone has ended before it ran");
   }
   // relaxed: the word is published behind it
   if ((word.phase() == Phase::running || word.phase() == Phase::condemned) && note != nullptr)
@@ -227,17 +226,16 @@ inline bool Repair::post_again(std::size_t index, Cell cell) {
          none == cell.bits;
 }
 
-/// It never ran, and will not.
-inline void Repair::give_up(Handle handle, StateWord word, const char* why) {
-  exchange_.record_loss(handle, std::make_exception_ptr(Cancelled(why)));
-  lose(handle, word);
+/// It will not run any more, and has not failed. `why`: if it waited for a worker like any other, null.
+inline void Repair::cancel(Handle handle, StateWord word, const char* why) {
+  if (why != nullptr) exchange_.record_cancellation(handle, why);
+  end(handle, word, Phase::cancelled);
 }
 
 /// Claimed by nobody, the task is ended by nobody else, who might give back its slot before the reason is recorded.
 inline void Repair::empty_mailbox(std::size_t index) {
   std::atomic<std::uint64_t>& mailbox = layout_.row(index).mailbox;
   const std::lock_guard lock(mutex_);
-  const auto reason = std::make_exception_ptr(Cancelled("the worker for which alone this task was has left"));
   std::unique_lock nobody_posts(exchange_.submit_mutex);
   if (index < layout_.wanted()) return;  // It will have a life, and a task for it may have come.
   // relaxed: nobody else looks into the mailbox of a worker that is not there
@@ -250,7 +248,7 @@ inline void Repair::empty_mailbox(std::size_t index) {
     is_claimed = exchange_.slots[handle].transition(word, word.with_phase(Phase::claimed));
   }
   try {
-    if (is_claimed) exchange_.record_loss(handle, reason);
+    if (is_claimed) exchange_.record_cancellation(handle, "the worker for which alone this task was has left");
   } catch (...) {
     while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::queued))) {
     }
@@ -258,12 +256,12 @@ inline void Repair::empty_mailbox(std::size_t index) {
   }
   mailbox.store(0, std::memory_order_relaxed);  // relaxed: as above
   nobody_posts.unlock();
-  if (is_claimed) lose(handle, word);
+  if (is_claimed) end(handle, word, Phase::cancelled);
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
-inline void Repair::lose(Handle handle, StateWord word) {
-  while (!exchange_.slots[handle].transition(word, word.with_phase(Phase::lost))) {
+inline void Repair::end(Handle handle, StateWord word, Phase phase) {
+  while (!exchange_.slots[handle].transition(word, word.with_phase(phase))) {
     if (word.is_over()) return;
   }
   exchange_.announce_end(handle, word);
@@ -312,7 +310,7 @@ inline void Repair::requeue_waiting() {
   const std::lock_guard lock(mutex_);
   waiting_.retry([this](Handle handle) {
     const StateWord word = exchange_.slots[handle].load();
-    if (is_unwanted(exchange_.slots.note(handle))) give_up(handle, word, "the task was cancelled before it ran");
+    if (is_unwanted(exchange_.slots.note(handle))) cancel(handle, word, nullptr);
     else requeue(handle, word, word);
   });
 }

@@ -13,13 +13,14 @@
 ///                  ▼               └───────┬────────┴─┘ worker dead
 ///              Cancelled ──take──▶ Free    ▼
 ///                                  supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
-///                                  it was), or Lost ──take──▶ Free
+///                                  it was), Cancelled (killed, or not wanted any more), or Lost ──take──▶ Free
 ///
 /// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
 /// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
 /// condemn  Exchange::condemn; the worker touches the slot no more and waits to be killed
-/// requeue  Repair::requeue, post_again; Done or Lost   Repair::lose_item, lose; Exchange::break_all; Lost from Queued
-///          too: Deadlines::end_waiting, and, Claimed by nobody in between, Repair::empty_mailbox
+/// requeue  Repair::requeue, post_again; Done, Cancelled or Lost   Repair::lose_item, cancel, end; Exchange::break_all;
+///          from Queued too: Lost by Deadlines::end_waiting, and, Claimed by nobody in between, Cancelled by
+///          Repair::empty_mailbox
 ///
 /// A task that is Overdue (a flag, set by the supervisor at the deadline) has failed for its future; the slot is taken
 /// when its worker has ended it or has died.

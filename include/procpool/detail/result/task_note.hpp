@@ -50,12 +50,13 @@ struct TaskNote {
   std::vector<ItemLoss> item_losses;     // of a chunk
   std::unique_ptr<Tries> tries;          // null: one try, without a deadline; the supervisor's alone, as the next one
   std::atomic<bool> is_unwanted{false};  // the future's owner has asked it to stop, or killed it
-  std::atomic<bool> has_begun{false};    // it has run before it was queued again; stored before the word says Queued
+  std::atomic<bool> has_begun{false};    // it has run; stored before the word says Queued again, or Cancelled
   std::atomic<int> references{1};        // futures and continuations that will read the result
   std::atomic<bool> was_read{false};     // by one of those who have gone: a failure has been told
   std::vector<Watcher*> more_watchers;   // beside the first; under the completion hub's lock
   ContinuationQueue continuations;       // to run when it has ended; under the completion hub's lock
-  std::exception_ptr loss;               // why the task is Lost; under the exchange's lock, as the next one
+  std::exception_ptr loss;               // why the task is Lost; under the exchange's lock, as the next two
+  const char* cancellation = nullptr;    // why it is Cancelled, if the supervisor has ended it
   std::shared_ptr<void> local_result;    // of a task that ran in this process
   bool has_local_result = false;         // it may have been taken since; under the exchange's lock
   std::shared_ptr<Upstream> upstream;    // of a continuation; set before its future is given out

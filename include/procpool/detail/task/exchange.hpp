@@ -61,6 +61,18 @@ class Exchange final : public Retained {
   /// Why it is Lost.
   [[nodiscard]] std::exception_ptr loss(Handle handle) const;
 
+  /// The supervisor says why a task is Cancelled that it ends itself, before it says that it is. Keeps no copy.
+  void record_cancellation(Handle handle, const char* why) {
+    const std::lock_guard lock(mutex_);
+    slots.make_note(handle).cancellation = why;
+  }
+  /// Null if there is no more to say than that it is Cancelled.
+  [[nodiscard]] const char* cancellation(Handle handle) const {
+    const std::lock_guard lock(mutex_);
+    const TaskNote* note = slots.note(handle);
+    return note != nullptr ? note->cancellation : nullptr;
+  }
+
   /// The value of a task that ran in this process: kept until it is taken or its slot is given back.
   void keep_local(Handle handle, std::shared_ptr<void> value) {
     const std::lock_guard lock(mutex_);

@@ -70,7 +70,7 @@ class ResultHandle {
   /// begins any more. True: it never ran, nor began to, and never will.
   bool cancel() const;
 
-  /// As cancel(), but a worker that has the task in hand is killed; then the task has failed with Cancelled.
+  /// As cancel(), but a worker that has the task in hand is killed; then the task ends with Cancelled.
   void kill() const;
 
   /// True if the task, which has ended, has no value, but was not cancelled.
@@ -206,8 +206,9 @@ inline RawResult ResultHandle::read() const {
   if (state.is_overdue()) {
     raw.failure = exchange_->loss(handle_);
   } else if (state.phase() == Phase::cancelled) {
-    raw.failure = std::make_exception_ptr(Cancelled(has_begun() ? "the task was cancelled before it was tried again"
-                                                                : "the task was cancelled before it ran"));
+    const char* why = exchange_->cancellation(handle_);
+    if (why == nullptr && has_begun()) why = "the task was cancelled before it was tried again";
+    raw.failure = std::make_exception_ptr(Cancelled(why != nullptr ? why : "the task was cancelled before it ran"));
   } else if (state.phase() == Phase::lost) {
     raw.failure = exchange_->loss(handle_);
   } else {

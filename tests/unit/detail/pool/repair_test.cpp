@@ -81,6 +81,12 @@ struct Stage {
     REQUIRE(pool.slot(task).transition(word, word.with_phase(phase).with_owner(0)));
   }
 
+  /// No task is in hand; the cells lead to none.
+  void fill_ring_of_requeued() {
+    Ring& ring = pool.layout().ring(RingName::requeued).ring;
+    while (!ring.was_full()) ring.publish(0);
+  }
+
   void die(int status = killed) {
     pool.layout().lives(0).pid = 4711;
     repair.bury(0, 1, status);
@@ -103,6 +109,16 @@ int value_of_task(ResultHandle task) {
   return take_result<int>(std::move(task));
 }
 
+/// What the future of a task that was cancelled says.
+std::string text_of_cancellation(ResultHandle task) {
+  try {
+    static_cast<void>(take_result<int>(std::move(task)));
+  } catch (const procpool::Cancelled& cancelled) {
+    return cancelled.what();
+  }
+  throw std::logic_error("the task has a value");
+}
+
 /// How the task's worker died.
 WorkerDied death_of(ResultHandle task) {
   REQUIRE(task.is_ready());
@@ -115,6 +131,61 @@ WorkerDied death_of(ResultHandle task) {
 }
 
 }  // namespace
+
+TEST_CASE("a task that was killed while it ran is cancelled, and has not failed") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  if (GENERATE(true, false)) stage.start(task);
+  else stage.claim(task);
+  task.kill();
+  REQUIRE(stage.pool.slot(task).load().phase() == Phase::condemned);
+  stage.die();
+  REQUIRE(task.is_ready());
+  CHECK_FALSE(task.has_failed());
+  CHECK_FALSE(task.cancel());  // It may have run.
+  SECTION("its future says why") { CHECK(text_of_cancellation(std::move(task)).find("kill()") != std::string::npos); }
+  SECTION("its future is dropped") {
+    { const ResultHandle dropped = std::move(task); }
+    CHECK(stage.pool.exchange().past_failures() == 0);
+    CHECK(stage.pool.exchange().dropped_failures() == 0);
+  }
+}
+
+TEST_CASE("a task that is cancelled while it waits for space in the ring has not failed, as one that lies there") {
+  Stage stage;
+  SupervisedTerms terms;
+  terms.retries = 1;
+  auto note = std::make_unique<TaskNote>();
+  note->tries = std::make_unique<Tries>(terms);
+  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+  const bool has_begun = GENERATE(false, true);
+  stage.fill_ring_of_requeued();
+  if (has_begun) stage.start(task);
+  else stage.claim(task);
+  stage.die();
+  REQUIRE(stage.repair.had_waiting());
+  SECTION("by cancel()") { CHECK_FALSE(task.cancel()); }
+  SECTION("by kill()") { task.kill(); }
+  stage.repair.requeue_waiting();
+  REQUIRE(task.is_ready());
+  CHECK_FALSE(task.has_failed());
+  CHECK(task.cancel() == !has_begun);
+  CHECK(text_of_cancellation(std::move(task)) ==
+        (has_begun ? "the task was cancelled before it was tried again" : "the task was cancelled before it ran"));
+  CHECK_FALSE(stage.repair.had_waiting());
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
+TEST_CASE("a task that waits for a worker which has left for good is cancelled, and says so") {
+  Stage stage;
+  ResultHandle task = stage.pool.post(1, run_once, 5);
+  stage.pool.layout().want(1);
+  stage.repair.empty_mailbox(1);
+  REQUIRE(task.is_ready());
+  CHECK_FALSE(task.has_failed());
+  CHECK(text_of_cancellation(std::move(task)) == "the worker for which alone this task was has left");
+}
 
 TEST_CASE("a worker that died before it claimed the task that it names leaves the task to others") {
   Stage stage;
