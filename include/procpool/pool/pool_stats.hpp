@@ -77,8 +77,7 @@ namespace detail {
   for (Handle handle = 0; handle < exchange.slots.was_used(); ++handle) {
     const StateWord word = exchange.slots[handle].load();
     if (word.is_in_hand() && word.owner() != no_worker) ++stats.running;
-    // A claimed one without an owner lost its worker, and waits for room in a ring.
-    if (word.phase() == Phase::queued || (word.phase() == Phase::claimed && word.owner() == no_worker)) ++stats.queued;
+    if (word.phase() == Phase::queued || word.is_out_of_ring()) ++stats.queued;
     if (word.phase() == Phase::lost || word.is_overdue()) ++stats.failed;
     else if (word.phase() == Phase::done && Exchange::is_failure(exchange.slots[handle].result)) ++stats.failed;
   }

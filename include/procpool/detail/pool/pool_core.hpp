@@ -278,14 +278,7 @@ inline void PoolCore::close() {
 
 inline void PoolCore::cancel_pending() {
   require_home();
-  for (Handle handle = 0; handle < exchange_->slots.was_used(); ++handle) {
-    StateWord word = exchange_->slots[handle].load();
-    while (word.phase() == Phase::queued) {
-      if (!exchange_->slots[handle].transition(word, word.with_phase(Phase::cancelled))) continue;
-      exchange_->announce_end(handle, word);
-      break;
-    }
-  }
+  exchange_->cancel_pending();
 }
 
 inline bool PoolCore::wait_idle(const Deadline& deadline) {

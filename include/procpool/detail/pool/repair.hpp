@@ -203,8 +203,9 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
         seen.phase() == word.phase() && seen.owner() == word.owner() && seen.ticket() == word.ticket();
     if (seen.phase() == Phase::condemned && !is_as_judged) return settle_condemned(handle, seen, note);
     if (seen.is_over() || !is_as_judged) return;
+    if (seen.is_out_of_ring() && (seen.is_asked_to_stop() || is_unwanted(note))) return cancel(handle, seen, nullptr);
     StateWord wanted = seen.with_requeues(again.requeues()).with_owner(no_worker);
-    if (!again.is_asked_to_stop() && !is_unwanted(note)) wanted = wanted.without_stop();
+    if (word.is_asked_to_stop() && !again.is_asked_to_stop() && !is_unwanted(note)) wanted = wanted.without_stop();
     if (!is_posted) wanted = wanted.with_ticket(has_space ? ring.next_position() : word.ticket());
     if (slot.transition(seen, wanted.with_phase(has_space ? Phase::queued : Phase::claimed))) break;
   }
@@ -310,8 +311,7 @@ inline void Repair::requeue_waiting() {
   const std::lock_guard lock(mutex_);
   waiting_.retry([this](Handle handle) {
     const StateWord word = exchange_.slots[handle].load();
-    if (is_unwanted(exchange_.slots.note(handle))) cancel(handle, word, nullptr);
-    else requeue(handle, word, word);
+    requeue(handle, word, word);
   });
 }
 

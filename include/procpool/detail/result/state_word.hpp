@@ -16,7 +16,7 @@
 ///                                  it was), Cancelled (killed, or not wanted any more), or Lost ──take──▶ Free
 ///
 /// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
-/// cancel   ResultHandle::cancel, PoolCore::cancel_pending      take    ResultHandle::drop, Exchange::sweep
+/// cancel   ResultHandle::cancel, Exchange::cancel_pending      take    ResultHandle::drop, Exchange::sweep
 /// condemn  Exchange::condemn; the worker touches the slot no more and waits to be killed
 /// requeue  Repair::requeue, post_again; Done, Cancelled or Lost   Repair::lose_item, cancel, end; Exchange::break_all;
 ///          from Queued too: Lost by Deadlines::end_waiting, and, Claimed by nobody in between, Cancelled by
@@ -70,6 +70,11 @@ class StateWord {
   /// A worker has it in hand.
   [[nodiscard]] constexpr bool is_in_hand() const noexcept {
     return phase() >= Phase::claimed && phase() <= Phase::condemned;
+  }
+  /// Its worker has died, and the ring to queue it again has no space yet. One that is asked to stop meanwhile never
+  /// comes to the ring.
+  [[nodiscard]] constexpr bool is_out_of_ring() const noexcept {
+    return phase() == Phase::claimed && owner() == no_worker;
   }
   /// The task will not change any more, but for being taken.
   [[nodiscard]] constexpr bool is_over() const noexcept { return phase() >= Phase::done && phase() <= Phase::lost; }

@@ -107,6 +107,9 @@ class Exchange final : public Retained {
     return true;
   }
 
+  /// Queued → Cancelled, for all; one that waits for space in the ring is asked to stop, and the supervisor ends it.
+  void cancel_pending() noexcept;
+
   /// No task will run any more; those that have not ended fail with `reason`.
   void break_all(const std::exception_ptr& reason);
   [[nodiscard]] std::exception_ptr reason_of_break() const;
@@ -252,6 +255,18 @@ inline void Exchange::break_all(const std::exception_ptr& reason) {
       if (slots.is_local(handle) || word.phase() == Phase::free) break;
       if (!slots[handle].transition(word, word.with_phase(Phase::lost))) continue;
       announce_end(handle, word);
+      break;
+    }
+  }
+}
+
+inline void Exchange::cancel_pending() noexcept {
+  for (Handle handle = 0; handle < slots.was_used(); ++handle) {
+    StateWord word = slots[handle].load();
+    while (word.phase() == Phase::queued || word.is_out_of_ring()) {
+      const StateWord wanted = word.is_out_of_ring() ? word.with_stop() : word.with_phase(Phase::cancelled);
+      if (!slots[handle].transition(word, wanted)) continue;
+      if (wanted.is_over()) announce_end(handle, word);
       break;
     }
   }

@@ -185,7 +185,7 @@ inline void ResultHandle::kill() const {
     if (cancel()) return;
     const StateWord now = word();
     // Condemned before, or waiting for another worker: the supervisor will see that it is not wanted.
-    const bool is_seen = now.phase() == Phase::condemned || (now.phase() == Phase::claimed && now.owner() == no_worker);
+    const bool is_seen = now.phase() == Phase::condemned || now.is_out_of_ring();
     if (now.is_final() || now.is_ruined() || is_seen || exchange_->condemn(handle_, now)) return;
   }
 }

@@ -177,6 +177,53 @@ TEST_CASE("a task that is cancelled while it waits for space in the ring has not
   CHECK(runs == 0);
 }
 
+TEST_CASE("a task without a note that is cancelled while it waits for space in the ring never runs") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  ResultHandle other = stage.pool.submit(run_once, 6);
+  stage.claim(task);
+  stage.fill_ring_of_requeued();
+  stage.die();
+  REQUIRE(stage.repair.had_waiting());
+  REQUIRE(stage.pool.exchange().slots.note(task.handle()) == nullptr);
+  CHECK_FALSE(task.cancel());  // It is about to be queued again, for all that the caller can know.
+  const bool has_space = GENERATE(false, true);
+  if (has_space) {
+    stage.run_rest();
+    CHECK(value_of_task(std::move(other)) == 6);
+  }
+  stage.repair.requeue_waiting();
+  REQUIRE(task.is_ready());
+  CHECK(text_of_cancellation(std::move(task)) == "the task was cancelled before it ran");
+  stage.run_rest();
+  CHECK(runs == 1);
+}
+
+TEST_CASE("when all that waits is cancelled, so is what waits for space in the ring, and nothing that a worker has") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  ResultHandle queued = stage.pool.submit(run_once, 6);
+  ResultHandle claimed = stage.pool.submit(run_once, 7);
+  stage.claim(task);
+  stage.fill_ring_of_requeued();
+  stage.die();
+  REQUIRE(stage.repair.had_waiting());
+  stage.claim(claimed);
+  stage.pool.exchange().cancel_pending();
+  CHECK(queued.is_ready());
+  stage.repair.requeue_waiting();
+  CHECK_FALSE(stage.repair.had_waiting());
+  for (ResultHandle* each : {&task, &queued}) {
+    REQUIRE(each->is_ready());
+    CHECK_FALSE(each->has_failed());
+    CHECK(text_of_cancellation(std::move(*each)) == "the task was cancelled before it ran");
+  }
+  CHECK_FALSE(stage.pool.slot(claimed).load().is_asked_to_stop());
+  stage.run_rest();
+  CHECK(runs == 0);
+  stage.move(claimed, Phase::done);
+}
+
 TEST_CASE("a task that waits for a worker which has left for good is cancelled, and says so") {
   Stage stage;
   ResultHandle task = stage.pool.post(1, run_once, 5);
@@ -619,13 +666,10 @@ TEST_CASE("a task in the mailbox of a worker that has left is cancelled, or ende
     std::atomic<int> round{0};
     std::atomic<int> rounds_cancelled{0};
     constexpr int rounds = support::is_sanitized ? 3'000 : 60'000;
-    std::thread canceller([&] {  // as PoolCore::cancel_pending(), and the sweeper
+    std::thread canceller([&] {
       for (int i = 1; i <= rounds; ++i) {
         while (round != i) std::this_thread::yield();
-        StateWord word = stage.pool.exchange().slots[0].load();
-        while (word.phase() == Phase::queued) {
-          if (stage.pool.exchange().slots[0].transition(word, word.with_phase(Phase::cancelled))) break;
-        }
+        stage.pool.exchange().cancel_pending();
         stage.pool.exchange().sweep(all);
         rounds_cancelled = i;
       }
