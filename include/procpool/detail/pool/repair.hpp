@@ -178,7 +178,7 @@ inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNo
     return requeue(handle, word, word.with_requeues(0).without_stop());
   }
   exchange_.slots.make_note(handle).has_begun.store(true, std::memory_order_relaxed);  // relaxed: as in requeue()
-  cancel(handle, word, "the task was ended by kill() while it ran; its worker was replaced");
+  cancel(handle, word, "the task was cancelled while a worker had it, which was killed and replaced");
 }
 
 /// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by

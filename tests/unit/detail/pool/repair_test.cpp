@@ -143,12 +143,37 @@ TEST_CASE("a task that was killed while it ran is cancelled, and has not failed"
   REQUIRE(task.is_ready());
   CHECK_FALSE(task.has_failed());
   CHECK_FALSE(task.cancel());  // It may have run.
-  SECTION("its future says why") { CHECK(text_of_cancellation(std::move(task)).find("kill()") != std::string::npos); }
+  SECTION("its future says why") {
+    CHECK(text_of_cancellation(std::move(task)) ==
+          "the task was cancelled while a worker had it, which was killed and replaced");
+  }
   SECTION("its future is dropped") {
     { const ResultHandle dropped = std::move(task); }
     CHECK(stage.pool.exchange().past_failures() == 0);
     CHECK(stage.pool.exchange().dropped_failures() == 0);
   }
+}
+
+TEST_CASE("a task that a deadline condemned, and that is only cancelled then, does not tell of a kill() by its owner") {
+  Stage stage;
+  SupervisedTerms terms;
+  terms.timeout = std::chrono::hours(1);
+  terms.retries_on_timeout = 1;
+  auto note = std::make_unique<TaskNote>();
+  note->tries = std::make_unique<Tries>(terms);
+  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+  Deadlines deadlines{stage.pool.exchange(), stage.pool.layout()};
+  const Deadlines::Clock::time_point begin = Deadlines::Clock::now();
+  static_cast<void>(deadlines.watch(task.handle(), stage.pool.slot(task).load().ticket(), terms));
+  stage.start(task);
+  for (const int hours : {0, 2, 4}) static_cast<void>(deadlines.tick(begin + std::chrono::hours(hours)));
+  REQUIRE(stage.pool.slot(task).load().phase() == Phase::condemned);
+  CHECK_FALSE(task.cancel());
+  stage.die();
+  REQUIRE(task.is_ready());
+  CHECK_FALSE(task.has_failed());
+  CHECK(text_of_cancellation(std::move(task)) ==
+        "the task was cancelled while a worker had it, which was killed and replaced");
 }
 
 TEST_CASE("a task that is cancelled while it waits for space in the ring has not failed, as one that lies there") {
