@@ -27,13 +27,15 @@ using support::twice;
 
 namespace {
 
+void stop(::pid_t pid) {
+  ::kill(pid, SIGSTOP);
+  REQUIRE(support::eventually([&] { return is_stopped(pid); }, std::chrono::seconds(20)));
+}
+
 /// Stops a process for a scope.
 class Stopped {
  public:
-  explicit Stopped(::pid_t pid) : pid_(pid) {
-    ::kill(pid_, SIGSTOP);
-    REQUIRE(support::eventually([&] { return is_stopped(pid_); }, std::chrono::seconds(20)));
-  }
+  explicit Stopped(::pid_t pid) : pid_(pid) { stop(pid); }
   Stopped(const Stopped&) = delete;
   Stopped& operator=(const Stopped&) = delete;
   ~Stopped() { ::kill(pid_, SIGCONT); }
@@ -41,6 +43,15 @@ class Stopped {
  private:
   ::pid_t pid_;
 };
+
+/// Waits until the pool's supervisor looks at nothing any more: three times in a row it seems asleep, for at the first
+/// it may still be about to look once more.
+void wait_until_nobody_looks(const ProcessPool<>& pool) {
+  int looks = 0;
+  REQUIRE(
+      support::eventually([&] { return (looks = pool.sender().core->supervisor().was_asleep() ? looks + 1 : 0) == 3; },
+                          std::chrono::seconds(20)));
+}
 
 /// Submits this many, and expects them to end though somebody is stopped.
 void check_that_tasks_run(const ProcessPool<>& pool, int tasks) {
@@ -166,8 +177,7 @@ TEST_CASE("a pool ends though a worker is stopped that has nothing in hand, and 
         std::in_place, procpool::PoolOptions{.workers = 3, .at_worker_exit = [left = left.get()] { ++*left; }});
     check_that_tasks_run(*pool, 50);
     const ::pid_t stopped = support::pids_of(*pool)[1];
-    ::kill(stopped, SIGSTOP);
-    REQUIRE(support::eventually([&] { return is_stopped(stopped); }, std::chrono::seconds(20)));
+    stop(stopped);
     if (joins) {
       pool->close();
       pool->join();
@@ -175,4 +185,10 @@ TEST_CASE("a pool ends though a worker is stopped that has nothing in hand, and 
     pool.reset();
     CHECK(*left == 2);
   }
+}
+
+TEST_CASE("a pool that nobody has used for long ends though all its workers are stopped") {
+  ProcessPool pool{1};
+  stop(support::pids_of(pool).front());
+  wait_until_nobody_looks(pool);
 }

@@ -63,6 +63,7 @@ class Supervisor {
   void expect_end() noexcept {
     // (1) release-store, pairs with (3): it is said before the zygote is told, whose end is followed by the look.
     is_end_expected_.store(true, std::memory_order_release);
+    ring();  // Whoever is stopped brings no news of the end: from now on it ticks.
   }
 
   /// No task will run any more; those that have not ended fail with `reason`, unless they failed before.
@@ -160,7 +161,7 @@ inline void Supervisor::run() {
 /// lock, then looks for work once more. What was published under the lock before is seen by that look; whoever
 /// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
-  const bool is_ending = is_end_expected_.load(std::memory_order_relaxed);  // relaxed: the socket tells of the end
+  const bool is_ending = is_end_expected_.load(std::memory_order_relaxed);  // relaxed: the bell tells of the end
   if (is_ending || attempts_.has_failed() || work_is_outstanding()) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
     is_zygote_gone_ = listen_for_a_tick();
