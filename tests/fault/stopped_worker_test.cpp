@@ -192,3 +192,32 @@ TEST_CASE("a pool that nobody has used for long ends though all its workers are 
   stop(support::pids_of(pool).front());
   wait_until_nobody_looks(pool);
 }
+
+TEST_CASE("a pool ends though its zygote is stopped, in whatever way, and its workers leave in order") {
+  enum class End { destruction, join, termination };
+  for (const End end : {End::destruction, End::join, End::termination}) {
+    for (const bool was_used : {true, false}) {
+      if (was_used == (end == End::destruction) && !support::is_full_run()) continue;  // Each takes a second.
+      const support::SharedCount left;
+      std::optional<ProcessPool<>> pool(
+          std::in_place, procpool::PoolOptions{.workers = 2, .at_worker_exit = [left = left.get()] { ++*left; }});
+      const ::pid_t zygote = support::zygote_of(*pool);
+      const auto workers = support::pids_of(*pool);
+      if (!was_used) wait_until_nobody_looks(*pool);
+      stop(zygote);
+      std::optional<Future<int>> last;
+      if (was_used) last = pool->submit(twice, 4);
+      if (end == End::join) {
+        pool->close();
+        pool->join();
+      }
+      if (end == End::termination) pool->terminate();
+      pool.reset();
+      for (const ::pid_t pid : workers) CHECK(support::all_processes().count(pid) == 0);
+      CHECK(support::all_processes().count(zygote) == 0);
+      if (end == End::termination) continue;
+      CHECK(*left == 2);
+      if (last) CHECK(last->get() == 8);
+    }
+  }
+}

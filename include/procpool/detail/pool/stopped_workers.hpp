@@ -18,8 +18,9 @@ namespace procpool::detail {
 class StoppedWorkers {
  public:
   /// The supervisor, at each tick once all tasks have ended and the workers were told to leave. Those that are stopped
-  /// a second later, and perhaps for ever, are condemned; the next bell tells the zygote.
-  void end(PoolLayout& layout);
+  /// a second later, and perhaps for ever, are condemned; the next bell tells the zygote. True each time that second is
+  /// over.
+  bool end(PoolLayout& layout);
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -31,11 +32,11 @@ class StoppedWorkers {
   int ticks_ = 0;
 };
 
-inline void StoppedWorkers::end(PoolLayout& layout) {
+inline bool StoppedWorkers::end(PoolLayout& layout) {
   const Clock::time_point now = Clock::now();
-  if (now - last_tick_ < shortest_tick) return;
+  if (now - last_tick_ < shortest_tick) return false;
   last_tick_ = now;
-  if (++ticks_ % patience != 0) return;
+  if (++ticks_ % patience != 0) return false;
   for (std::size_t index = 0; index < layout.workers(); ++index) {
     LifeRegister& lives = layout.lives(index);
     // (1) acquire-load, pairs with (5) of zygote.hpp: the pid belongs to this life.
@@ -46,6 +47,7 @@ inline void StoppedWorkers::end(PoolLayout& layout) {
     if (!is_stopped_by_signal(lives.pid.load(std::memory_order_relaxed))) continue;
     lives.condemned.store(life, std::memory_order_relaxed);  // relaxed: the bell orders it, and is repeated
   }
+  return true;
 }
 
 }  // namespace procpool::detail

@@ -252,13 +252,13 @@ inline void Supervisor::tick() {
   attempts_.make([this] { repair_.look_for_strays(1024); });
 }
 
-/// Some wild write may have undone what ends the pool's processes, or a wake-up; or somebody has stopped a worker.
+/// Some wild write may have undone what ends the pool's processes, or a wake-up; or somebody has stopped one of them.
 inline void Supervisor::insist_on_end() {
   layout_.words().is_stopping.store(1, std::memory_order_relaxed);  // relaxed: set before; nothing new is told by it
   if (exchange_.reason_of_break()) {
     layout_.words().is_killed.store(1, std::memory_order_relaxed);  // relaxed: as above
   }
-  stopped_workers_.end(layout_);
+  if (stopped_workers_.end(layout_)) zygote_.go_on();
   layout_.wake_all();
   zygote_.ring();
 }

@@ -48,6 +48,9 @@ class ZygoteLink {
     ::send(socket_.get(), &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
 
+  /// If somebody has stopped it (SIGSTOP), it runs again; without a descriptor of the process nothing happens.
+  void go_on() const noexcept { send_signal(process_, SIGCONT); }
+
   /// Sleeps until the zygote has news or has ended, somebody rings the eventfd `bell`, or so many milliseconds are
   /// over; -1: without end. True if it has ended.
   [[nodiscard]] bool listen(int bell, int timeout) const noexcept;
