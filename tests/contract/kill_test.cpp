@@ -133,6 +133,22 @@ TEST_CASE("a SharedFuture and the future of a continuation pass a kill on") {
   CHECK(pool.run_on_each_worker([] { return 1; }).size() == 2);
 }
 
+TEST_CASE("what waits for a task that was killed while it ran says so, and has not failed either") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  std::vector<Future<int>> parts;
+  parts.push_back(pool.submit([gate = gate.get()] { return hang(gate), 1; }));
+  std::vector<Future<std::size_t>> next;
+  next.push_back(procpool::when_all(std::move(parts)).then([](const std::vector<int>& all) { return all.size(); }));
+  REQUIRE(gate->is_reached_by(1));
+  next.front().kill();
+  CHECK_FALSE(procpool::wait_first_exception(next));
+  CHECK_FALSE(next.front().cancel());  // For it has run.
+  CHECK(pool.stats().failed == 0);
+  CHECK_THROWS_WITH(next.front().get(), "the task was cancelled while a worker had it, which was killed and replaced");
+}
+
 TEST_CASE("kills at any moment end the tasks that are meant and no other") {
   ProcessPool pool{2};
   std::vector<Future<int>> futures;

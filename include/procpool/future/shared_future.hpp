@@ -147,7 +147,7 @@ class SharedFuture<T>::Input {
   using Value = std::conditional_t<std::is_void_v<T>, void, std::add_lvalue_reference_t<const T>>;
   explicit Input(SharedFuture future) noexcept : future_(std::move(future)) {}
 
-  [[nodiscard]] bool was_cancelled() const { return future_.task().word().phase() == detail::Phase::cancelled; }
+  [[nodiscard]] const detail::ResultHandle& task() const { return future_.task(); }
   Value get() const { return future_.get(); }
 
  private:

@@ -98,7 +98,7 @@ inline void Gather::end_one() noexcept {
 inline void Gather::end_all(std::vector<ResultHandle> parts) {
   try {
     for (ResultHandle& part : parts) {
-      if (part.word().phase() == Phase::cancelled) return task_.cancel();
+      if (part.was_cancelled()) return task_.cancel_as(part);
       if (!part.has_failed()) continue;
       part.mark_read();
       return task_.fail(failure_of(part, part.read()));

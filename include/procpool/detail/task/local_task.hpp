@@ -99,7 +99,15 @@ class LocalTask {
     fail_local_task(exchange_, handle_, std::move(failure));
     has_ended_ = true;
   }
-  /// What it waited for was cancelled, so it never runs.
+  /// What it waited for was cancelled, so it never runs, and its future tells the same.
+  void cancel_as(const ResultHandle& awaited) {
+    const char* const why = awaited.exchange().cancellation(awaited.handle());
+    if (why != nullptr) exchange_.record_cancellation(handle_, why);
+    // relaxed: published with the slot's word
+    if (awaited.has_begun()) exchange_.slots.make_note(handle_).has_begun.store(true, std::memory_order_relaxed);
+    cancel();
+  }
+  /// It never runs.
   void cancel() {
     local_task_detail::end(exchange_, handle_, Phase::cancelled);
     has_ended_ = true;

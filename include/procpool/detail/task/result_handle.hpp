@@ -79,6 +79,13 @@ class ResultHandle {
     return Exchange::has_failed(last, last.phase() == Phase::done ? exchange_->read_result(handle_) : ResultHeader{});
   }
 
+  [[nodiscard]] bool was_cancelled() const noexcept { return word().phase() == Phase::cancelled; }
+  /// A try of it has come to nothing.
+  [[nodiscard]] bool has_begun() const noexcept {
+    const TaskNote* note = exchange_->slots.note(handle_);
+    return note != nullptr && note->has_begun.load(std::memory_order_relaxed);  // relaxed: published with the word
+  }
+
   /// What a task that has ended, and was sent to be measured, has used. Throws UsageError if it was not.
   [[nodiscard]] Usage usage() const;
 
@@ -108,11 +115,6 @@ class ResultHandle {
 
  private:
   [[nodiscard]] StateWord look(const Deadline& deadline, StateWord word) const;
-  /// A try of it has come to nothing.
-  [[nodiscard]] bool has_begun() const noexcept {
-    const TaskNote* note = exchange_->slots.note(handle_);
-    return note != nullptr && note->has_begun.load(std::memory_order_relaxed);  // relaxed: published with the word
-  }
   void drop(const ResultHeader* known) noexcept;
 
   Exchange* exchange_ = nullptr;

@@ -33,9 +33,9 @@ class ConsumedInput {
   explicit ConsumedInput(std::shared_ptr<Source> source) noexcept : source_(std::move(source)) {}
 
   /// Called first: the task has ended.
-  [[nodiscard]] bool was_cancelled() {
+  [[nodiscard]] const ResultHandle& task() {
     handle_ = source_->take();
-    return handle_.word().phase() == Phase::cancelled;
+    return handle_;
   }
   T get() { return take_result<T>(std::move(handle_)); }
 
@@ -59,10 +59,7 @@ class ThenContinuation final : public Continuation {
   [[nodiscard]] LocalTask& task() noexcept { return task_; }
 
   void run() noexcept override {
-    if (input_.was_cancelled()) {
-      task_.cancel();
-      return;
-    }
+    if (const ResultHandle& before = input_.task(); before.was_cancelled()) return task_.cancel_as(before);
     try {
       task_.succeed(make_result());
     } catch (...) {
