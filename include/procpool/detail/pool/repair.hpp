@@ -12,9 +12,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
-#include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -22,6 +20,7 @@
 
 #include <procpool/detail/pool/chunk_restart.hpp>
 #include <procpool/detail/pool/death_findings.hpp>
+#include <procpool/detail/pool/moves.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/pool/strays.hpp>
 #include <procpool/detail/pool/unpublished_block.hpp>
@@ -62,8 +61,7 @@ class Repair {
   /// As Exchange::break_all().
   void break_all(const std::exception_ptr& reason);
 
-  /// Held while a task is on its way from a dead worker's row to a ring.
-  [[nodiscard]] std::unique_lock<std::mutex> try_lock() { return std::unique_lock(mutex_, std::try_to_lock); }
+  [[nodiscard]] const Moves& moves() const noexcept { return moves_; }  ///< of tasks that it has put back
 
   /// Tasks that wait for space in the ring, at some moment during the call.
   [[nodiscard]] bool had_waiting() const noexcept { return waiting_.had_any(); }
@@ -88,6 +86,7 @@ class Repair {
   PoolLayout& layout_;
   Strays strays_{exchange_, layout_};
   std::mutex mutex_;
+  Moves moves_;
   WaitingTasks waiting_;                 // under the lock: Claimed by no worker
   std::size_t next_stray_ = 0;           // under the lock: where look_for_strays() goes on
   std::chrono::nanoseconds ran_for_{0};  // under the lock: of the worker that is being buried
@@ -209,13 +208,12 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
     if (!is_posted) wanted = wanted.with_ticket(has_space ? ring.next_position() : word.ticket());
     if (slot.transition(seen, wanted.with_phase(has_space ? Phase::queued : Phase::claimed))) break;
   }
-  if (is_posted) return;
-  if (has_space) {
-    ring.publish(handle);
-    layout_.wake_one();
-  } else {
-    waiting_.add(handle);
-  }
+  if (!has_space) waiting_.add(handle);
+  else if (!is_posted) ring.publish(handle);
+  moves_.count();
+  if (!has_space) return;
+  exchange_.hub.ring();  // Whoever looked for idleness meanwhile looks again.
+  layout_.wake_one();
 }
 
 /// The task is not Queued until it lies there: one that is may be cancelled, and then the next task may come to the
@@ -240,7 +238,7 @@ inline void Repair::empty_mailbox(std::size_t index) {
   std::unique_lock nobody_posts(exchange_.submit_mutex);
   if (index < layout_.wanted()) return;  // It will have a life, and a task for it may have come.
   // relaxed: nobody else looks into the mailbox of a worker that is not there
-  const Cell cell(mailbox.load(std::memory_order_relaxed));
+  Cell cell(mailbox.load(std::memory_order_relaxed));
   const Handle handle = cell.handle();
   const bool is_slot = cell.bits != 0 && exchange_.slots.contains(handle);
   StateWord word = is_slot ? exchange_.slots[handle].load() : StateWord(0);
@@ -255,9 +253,11 @@ inline void Repair::empty_mailbox(std::size_t index) {
     }
     throw;
   }
-  mailbox.store(0, std::memory_order_relaxed);  // relaxed: as above
   nobody_posts.unlock();
   if (is_claimed) end(handle, word, Phase::cancelled);
+  // (4) release-rmw, pairs with (5) of supervisor.hpp: the task has ended. relaxed: at a failure the next has come.
+  mailbox.compare_exchange_strong(cell.bits, 0, std::memory_order_release, std::memory_order_relaxed);
+  exchange_.hub.ring();
 }
 
 /// Why was said before, or is what Exchange::loss() says of a task of which nobody knows.
@@ -313,12 +313,13 @@ inline void Repair::requeue_waiting() {
     const StateWord word = exchange_.slots[handle].load();
     requeue(handle, word, word);
   });
+  exchange_.hub.ring();
 }
 
 inline void Repair::break_all(const std::exception_ptr& reason) {
   const std::lock_guard lock(mutex_);
-  waiting_.clear();
   exchange_.break_all(reason);
+  waiting_.clear();
 }
 
 inline bool Repair::look_for_strays(std::size_t most) {

@@ -72,7 +72,7 @@ class Supervisor {
     exchange_.hub.ring();
   }
 
-  /// True if no task waits or runs, and no death is undecided.
+  /// True if no task waited or ran, nor was in the hand of a dead worker, at some moment during the call.
   [[nodiscard]] bool was_idle();
 
   /// How long the supervisor has seen the task in a worker's hand; as exact as its tick. Zero: none.
@@ -205,7 +205,8 @@ inline std::size_t Supervisor::tasks_waiting() {
 inline bool Supervisor::work_is_outstanding() {
   if (repair_.had_waiting() || tasks_waiting() != 0) return true;
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
-    // (5) acquire-load, pairs with (7) of worker.hpp: the row, looked at next, names what was taken out of the mailbox.
+    // (5) acquire-load, pairs with (7) of worker.hpp, (4) of repair.hpp: the row, looked at next, names what was taken
+    // out of the mailbox.
     if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
     // (7) acquire-load, pairs with (1) of worker.hpp, (9) of worker.hpp, (1) of repair.hpp: what became of the task is
     // visible to whoever finds the pool idle. The row was set before the cell of its task was dead.
@@ -214,12 +215,11 @@ inline bool Supervisor::work_is_outstanding() {
   return false;
 }
 
-/// A task moves from a ring or mailbox to a row, and only by a repair back again: looked at in that order, with no
-/// repair meanwhile, it cannot be missed.
+/// A task goes on from where it waits to a row, and only a repair, which counts that, puts it back: looked at in that
+/// order, and with none put back meanwhile, it cannot be missed.
 inline bool Supervisor::was_idle() {
-  // A repair wakes who waits for idleness when it is over; to wait for it here could lock in a circle.
-  const std::unique_lock lock = repair_.try_lock();
-  return lock.owns_lock() && !work_is_outstanding();
+  const std::uint64_t moves = repair_.moves().seen();
+  return !work_is_outstanding() && repair_.moves().seen() == moves;
 }
 
 /// Makes up for wake-ups and completions that a dead, stopped or throttled worker owes.

@@ -19,7 +19,8 @@ class WaitingTasks {
  public:
   /// At some moment during the call.
   [[nodiscard]] bool had_any() const noexcept {
-    return count_.load(std::memory_order_relaxed) != 0;  // relaxed: exact under the lock, and for who alone adds
+    // (1) acquire-load, pairs with (2): those that wait no more have ended, or lie in the ring.
+    return count_.load(std::memory_order_acquire) != 0;
   }
   [[nodiscard]] const std::vector<Handle>& handles() const noexcept { return handles_; }
 
@@ -42,7 +43,10 @@ class WaitingTasks {
   void retry(Again again);
 
  private:
-  void count() noexcept { count_.store(handles_.size(), std::memory_order_relaxed); }  // relaxed: see had_any()
+  void count() noexcept {
+    // (2) release-store, pairs with (1): what became of those that are counted no more.
+    count_.store(handles_.size(), std::memory_order_release);
+  }
 
   std::vector<Handle> handles_;
   std::atomic<std::size_t> count_{0};  // of the handles

@@ -280,6 +280,7 @@ TEST_CASE("a task that was claimed and not started runs elsewhere, whether its c
   stage.die();
   CHECK(stage.pool.slot(task).load().phase() == Phase::queued);
   CHECK(stage.pool.slot(task).load().requeues() == 1);
+  CHECK(stage.repair.moves().seen() == 1);
   stage.run_rest();
   CHECK(value_of_task(std::move(task)) == 5);
   CHECK(value_of_task(std::move(next)) == 6);
@@ -767,6 +768,7 @@ TEST_CASE("a search for strays changes nothing where nothing was ruined") {
     before.push_back(stage.pool.exchange().slots[handle].load().bits());
   }
   for (int look = 0; look < 3; ++look) stage.repair.look_for_strays(look == 0 ? all : 4);
+  CHECK(stage.repair.moves().seen() == 0);
   for (Handle handle = 0; handle < before.size(); ++handle) {
     CHECK(stage.pool.exchange().slots[handle].load().bits() == before[handle]);
   }
