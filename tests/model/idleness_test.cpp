@@ -24,21 +24,21 @@ using procpool::detail::ResultHandle;
 
 namespace {
 
-constexpr std::size_t task_count = 4;
+constexpr std::size_t few_tasks = 4;
 
 }  // namespace
 
 TEST_CASE("a pool that is idle is never said to be busy, whatever its supervisor is looking at") {
   const Explored explored = model::explore(300, {}, [](Run& run) {
-    CountedTasks tasks(task_count);
+    CountedTasks tasks(few_tasks);
     PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
     std::vector<ResultHandle> kept;
-    for (std::size_t i = 0; i < task_count; ++i) kept.push_back(tasks.submit(pool, i));
+    for (std::size_t i = 0; i < few_tasks; ++i) kept.push_back(tasks.submit(pool, i));
     demand(pool.core().wait_idle(std::nullopt), "a wait without a deadline has ended in vain");
     for (int look = 0; look < 100; ++look) {
       demand(pool.core().wait_idle(deadline_in(std::chrono::nanoseconds(0))), "a pool is said to be busy that is idle");
     }
-    for (std::size_t i = 0; i < task_count; ++i) {
+    for (std::size_t i = 0; i < few_tasks; ++i) {
       demand(tasks.take(i, std::move(kept[i])) == End::value, "a task has no value, though no worker died");
     }
   });
@@ -47,13 +47,13 @@ TEST_CASE("a pool that is idle is never said to be busy, whatever its supervisor
 
 TEST_CASE("a pool is not said to be idle while a dead worker's task is on its way to another") {
   const Explored explored = model::explore(1'000, {.most_deaths = 3}, [](Run& run) {
-    CountedTasks tasks(task_count);
+    CountedTasks tasks(few_tasks);
     PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
     std::vector<ResultHandle> open;
-    for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i));
+    for (std::size_t i = 0; i < few_tasks; ++i) open.push_back(tasks.submit(pool, i));
     while (!pool.core().wait_idle(deadline_in(std::chrono::nanoseconds(0)))) {
     }
-    for (std::size_t i = 0; i < task_count; ++i) {
+    for (std::size_t i = 0; i < few_tasks; ++i) {
       demand(open[i].is_ready(), "a pool is said to be idle whose task has not ended");
       static_cast<void>(tasks.take(i, std::move(open[i])));
     }
