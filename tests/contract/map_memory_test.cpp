@@ -73,7 +73,7 @@ void check_all(const std::vector<Mebibyte>& results) {
 
 TEST_CASE("a map has no more under way than its results have room for, however slowly they are taken") {
   SmallPool pool;
-  for (const std::size_t chunk_size : {0, 1, 4}) {
+  for (const std::size_t chunk_size : {0U, 1U, 4U}) {
     const auto results = pool->with({.chunk_size = chunk_size}).map(mebibyte, numbers(60));
     CHECK(results.size() == 60);
     check_all(results);
