@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <string>
@@ -11,7 +12,6 @@
 #include "../support/patience.hpp"
 #include "../support/tasks.hpp"
 
-using procpool::PoolOptions;
 using procpool::PoolStats;
 using procpool::ProcessPool;
 using support::mebi;
@@ -47,10 +47,11 @@ class SmallPool {
  public:
   SmallPool() {
     Mebibyte::wait_for_workers = [this] {
-      CHECK(support::eventually([this] {
+      const auto are_idle = [this] {
         const PoolStats stats = pool_.stats();
         return stats.queued == 0 && stats.running == 0;
-      }));
+      };
+      CHECK(support::eventually(are_idle, std::chrono::seconds(20)));
     };
   }
   SmallPool(const SmallPool&) = delete;

@@ -109,6 +109,12 @@ int value_of_task(ResultHandle task) {
   return take_result<int>(std::move(task));
 }
 
+std::unique_ptr<TaskNote> note_of(const SupervisedTerms& terms) {
+  auto note = std::make_unique<TaskNote>();
+  note->tries = std::make_unique<Tries>(terms);
+  return note;
+}
+
 /// What the future of a task that was cancelled says.
 std::string text_of_cancellation(ResultHandle task) {
   try {
@@ -159,9 +165,7 @@ TEST_CASE("a task that a deadline condemned, and that is only cancelled then, do
   SupervisedTerms terms;
   terms.timeout = std::chrono::hours(1);
   terms.retries_on_timeout = 1;
-  auto note = std::make_unique<TaskNote>();
-  note->tries = std::make_unique<Tries>(terms);
-  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, note_of(terms));
   Deadlines deadlines{stage.pool.exchange(), stage.pool.layout()};
   const Deadlines::Clock::time_point begin = Deadlines::Clock::now();
   static_cast<void>(deadlines.watch(task.handle(), stage.pool.slot(task).load().ticket(), terms));
@@ -180,9 +184,7 @@ TEST_CASE("a task that is cancelled while it waits for space in the ring has not
   Stage stage;
   SupervisedTerms terms;
   terms.retries = 1;
-  auto note = std::make_unique<TaskNote>();
-  note->tries = std::make_unique<Tries>(terms);
-  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, note_of(terms));
   const bool has_begun = GENERATE(false, true);
   stage.fill_ring_of_requeued();
   if (has_begun) stage.start(task);
@@ -667,9 +669,7 @@ TEST_CASE("the time that burials take counts for deadlines, unlike that in which
     SupervisedTerms terms;
     terms.timeout = seconds(1);
     terms.grace = seconds(100);
-    auto note = std::make_unique<TaskNote>();
-    note->tries = std::make_unique<Tries>(terms);
-    ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, std::move(note));
+    ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, note_of(terms));
     Deadlines deadlines(stage.pool.exchange(), stage.pool.layout());
     static_cast<void>(deadlines.watch(task.handle(), stage.pool.slot(task).load().ticket(), terms));
     stage.start(task);
@@ -919,9 +919,7 @@ struct TimedStage : Stage {
 
   [[nodiscard]] ResultHandle send() {
     const SupervisedTerms terms{.queue_timeout = hour, .retries = 1};
-    auto note = std::make_unique<TaskNote>();
-    note->tries = std::make_unique<Tries>(terms);
-    std::optional<ResultHandle> queued = pool.try_submit(run_once, 1, RingName::normal, std::move(note));
+    std::optional<ResultHandle> queued = pool.try_submit(run_once, 1, RingName::normal, note_of(terms));
     REQUIRE(queued);
     static_cast<void>(deadlines.watch(queued->handle(), pool.slot(*queued).load().ticket(), terms));
     return std::move(*queued);
