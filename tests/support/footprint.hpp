@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include <procpool/detail/os/read_file.hpp>
 #include <procpool/pool/process_pool.hpp>
@@ -58,13 +60,23 @@ struct Footprint {
   return static_cast<std::size_t>(std::distance(begin(folder), end(folder)));
 }
 
+/// Those that it holds: a file that it opens, reads and closes is in some looks, not in all.
+[[nodiscard]] inline std::size_t lasting_descriptors_of(::pid_t pid) {
+  std::size_t fewest = descriptors_of(pid);
+  for (int look = 0; look < 50; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));  // sleeps: between two looks
+    fewest = std::min(fewest, descriptors_of(pid));
+  }
+  return fewest;
+}
+
 template <class State>
 [[nodiscard]] Footprint footprint_of(const procpool::ProcessPool<State>& pool) {
   Footprint now;
   const ::pid_t zygote = zygote_of(pool);
   const auto descriptors = pool.run_on_each_worker([] { return descriptors_of(::getpid()); });
   now.zygote_memory = status_of(zygote, "RssAnon");
-  now.zygote_descriptors = descriptors_of(zygote);
+  now.zygote_descriptors = lasting_descriptors_of(zygote);  // At a death it reads /proc.
   now.worker_descriptors = *std::max_element(descriptors.begin(), descriptors.end());
   struct ::stat memory {};
   ::fstat(pool.sender().core->exchange().mapping.descriptor(), &memory);
