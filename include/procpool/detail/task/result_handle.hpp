@@ -125,14 +125,17 @@ class ResultHandle {
 static_assert(sizeof(ResultHandle) == 16, "a future is no more than this");
 
 /// Looks as long as that pays, and returns what it saw last. A worker that looks claims the task at once, unless it is
-/// on its way to another CPU, which takes a while; for one that slept a look is too short, and it may be waiting for
-/// this very CPU.
+/// on its way to another CPU, which takes a while. One that slept comes later than a short look would last, and may be
+/// waiting for this very CPU: a look that is no longer than its way is not begun.
 inline StateWord ResultHandle::look(const Deadline& deadline, StateWord word) const {
+  constexpr std::chrono::microseconds way_of_a_woken_worker{50};
+  const std::chrono::nanoseconds spin = exchange_->spin;
+  if (woke_worker_ && spin <= way_of_a_woken_worker) return word;
   const auto at_most = [&deadline](std::chrono::nanoseconds budget) {
     return deadline ? std::min(budget, next_sleep(deadline)) : budget;
   };
-  Spinner until_claimed(at_most(woke_worker_ ? exchange_->spin / 8 : exchange_->spin * 8));
-  Spinner until_ended(at_most(exchange_->spin));
+  Spinner until_claimed(at_most(woke_worker_ ? spin : spin * 8));
+  Spinner until_ended(at_most(spin));
   const Slot& slot = exchange_->slots[handle_];
   while (!word.is_final() && (word.phase() == Phase::queued ? until_claimed : until_ended).spin()) word = slot.load();
   return word;
