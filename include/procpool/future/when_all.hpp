@@ -67,9 +67,6 @@ class RangeGather final : public Gather {
 
 /// A task without a pool, that has ended with `value`.
 [[nodiscard]] inline ResultHandle make_ready(std::shared_ptr<void> value) {
-  struct Release {
-    void operator()(Exchange* exchange) const noexcept { exchange->release(); }
-  };
   constexpr std::size_t small = std::size_t{8} << 20;  // bytes, reserved only
   const std::unique_ptr<Exchange, Release> exchange(new Exchange({.total = small}, std::chrono::nanoseconds::zero()));
   exchange->dispatcher.finish();  // What continues it runs where it is continued.

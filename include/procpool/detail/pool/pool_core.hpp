@@ -87,10 +87,6 @@ class PoolCore {
   [[nodiscard]] ExclusiveTurn broadcast_turn() { return ExclusiveTurn(broadcast_); }
 
  private:
-  struct Release {
-    void operator()(Exchange* exchange) const noexcept { exchange->release(); }
-  };
-
   void require_open() const {
     if (refusal_) std::rethrow_exception(refusal_);
   }

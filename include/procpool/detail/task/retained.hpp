@@ -33,6 +33,11 @@ class Retained {
   std::atomic<std::size_t> references_{1};
 };
 
+/// Lets go of it, for a std::unique_ptr.
+struct Release {
+  void operator()(Retained* object) const noexcept { object->release(); }
+};
+
 /// Holds an object for a scope.
 class Hold {
  public:
