@@ -19,7 +19,7 @@ class StoppedWorkers {
  public:
   /// The supervisor, at each tick once all tasks have ended and the workers were told to leave. Those that are stopped
   /// a second later, and perhaps for ever, are condemned; the next bell tells the zygote. True each time that second is
-  /// over.
+  /// over. Throws std::bad_alloc, and then looks again at the next tick.
   bool end(PoolLayout& layout);
 
  private:
@@ -36,7 +36,7 @@ inline bool StoppedWorkers::end(PoolLayout& layout) {
   const Clock::time_point now = Clock::now();
   if (now - last_tick_ < shortest_tick) return false;
   last_tick_ = now;
-  if (++ticks_ % patience != 0) return false;
+  if (++ticks_ < patience) return false;
   for (std::size_t index = 0; index < layout.workers(); ++index) {
     LifeRegister& lives = layout.lives(index);
     // (1) acquire-load, pairs with (5) of zygote.hpp: the pid belongs to this life.
@@ -47,6 +47,7 @@ inline bool StoppedWorkers::end(PoolLayout& layout) {
     if (!is_stopped_by_signal(lives.pid.load(std::memory_order_relaxed))) continue;
     lives.condemned.store(life, std::memory_order_relaxed);  // relaxed: the bell orders it, and is repeated
   }
+  ticks_ = 0;
   return true;
 }
 

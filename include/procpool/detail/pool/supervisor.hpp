@@ -258,7 +258,9 @@ inline void Supervisor::insist_on_end() {
   if (exchange_.reason_of_break()) {
     layout_.words().is_killed.store(1, std::memory_order_relaxed);  // relaxed: as above
   }
-  if (stopped_workers_.end(layout_)) zygote_.go_on();
+  attempts_.make([this] {
+    if (stopped_workers_.end(layout_)) zygote_.go_on();
+  });
   layout_.wake_all();
   zygote_.ring();
 }
