@@ -414,6 +414,25 @@ TEST_CASE("when_all collects futures of several types and of several pools") {
   CHECK_THROWS_AS(failing.get(), std::domain_error);
 }
 
+TEST_CASE("cancel() of a when_all says whether none of its tasks has run, also once one of them was cancelled") {
+  Blocked blocked;
+  std::vector<Future<int>> never;
+  for (int i = 0; i < 2; ++i) never.push_back(blocked.pool.submit(negate, i));
+  Future<std::vector<int>> none = procpool::when_all(std::move(never));
+  Future<int> unwanted = blocked.pool.submit(negate, 1);
+  CHECK(unwanted.cancel());
+  Future<std::tuple<int, int>> some = procpool::when_all(std::move(unwanted), std::move(blocked.running));
+  Future<void> next = procpool::when_all(some.then([](const std::tuple<int, int>&) {})).then([](const auto&) {});
+  CHECK(none.cancel());
+  blocked.gate->open();
+  none.wait();
+  next.wait();
+  CHECK(none.cancel());
+  CHECK_FALSE(next.cancel());
+  CHECK_THROWS_WITH(none.get(), "the task was cancelled before it ran");
+  CHECK_THROWS_WITH(next.get(), "the task was cancelled before it ran");
+}
+
 TEST_CASE("to cancel a chain of continuations is to cancel the task at its beginning") {
   Blocked blocked;
   Flag ran{0};

@@ -56,7 +56,7 @@ struct TaskNote {
   std::vector<Watcher*> more_watchers;   // beside the first; under the completion hub's lock
   ContinuationQueue continuations;       // to run when it has ended; under the completion hub's lock
   std::exception_ptr loss;               // why the task is Lost; under the exchange's lock, as the next two
-  const char* cancellation = nullptr;    // why it is Cancelled, if the supervisor has ended it
+  const char* cancellation = nullptr;    // why it is Cancelled, if there is more to say than that
   std::shared_ptr<void> local_result;    // of a task that ran in this process
   bool has_local_result = false;         // it may have been taken since; under the exchange's lock
   std::shared_ptr<Upstream> upstream;    // of a continuation; set before its future is given out

@@ -4,6 +4,7 @@
 /// @file
 /// One task of this process that ends when several others have ended.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <exception>
@@ -96,9 +97,10 @@ inline void Gather::end_one() noexcept {
 }
 
 inline void Gather::end_all(std::vector<ResultHandle> parts) {
+  const auto has_begun = [](const ResultHandle& part) { return !part.was_cancelled() || part.has_begun(); };
   try {
     for (ResultHandle& part : parts) {
-      if (part.was_cancelled()) return task_.cancel_as(part);
+      if (part.was_cancelled()) return task_.cancel_as(part, std::any_of(parts.begin(), parts.end(), has_begun));
       if (!part.has_failed()) continue;
       part.mark_read();
       return task_.fail(failure_of(part, part.read()));

@@ -71,6 +71,14 @@ inline void fail_local_task(Exchange& exchange, Handle handle, std::exception_pt
   local_task_detail::end(exchange, handle, Phase::lost);
 }
 
+/// Ends it as cancelled. `why` is kept, not copied. `has_begun`: something of what it stands for has run.
+inline void cancel_local_task(Exchange& exchange, Handle handle, const char* why, bool has_begun) {
+  exchange.record_cancellation(handle, why);
+  // relaxed: published with the slot's word
+  if (has_begun) exchange.slots.make_note(handle).has_begun.store(true, std::memory_order_relaxed);
+  local_task_detail::end(exchange, handle, Phase::cancelled);
+}
+
 /// The duty to end a task of this process, as one object. If nobody ends it, it fails when this goes.
 class LocalTask {
  public:
@@ -99,13 +107,11 @@ class LocalTask {
     fail_local_task(exchange_, handle_, std::move(failure));
     has_ended_ = true;
   }
-  /// What it waited for was cancelled, so it never runs, and its future tells the same.
-  void cancel_as(const ResultHandle& awaited) {
-    const char* const why = awaited.exchange().cancellation(awaited.handle());
-    if (why != nullptr) exchange_.record_cancellation(handle_, why);
-    // relaxed: published with the slot's word
-    if (awaited.has_begun()) exchange_.slots.make_note(handle_).has_begun.store(true, std::memory_order_relaxed);
-    cancel();
+  /// What it waited for was cancelled, so it never runs, and its future tells the same. `has_begun`: that, or something
+  /// else that it waited for, has run.
+  void cancel_as(const ResultHandle& awaited, bool has_begun) {
+    cancel_local_task(exchange_, handle_, awaited.why_cancelled(), has_begun);
+    has_ended_ = true;
   }
   /// It never runs.
   void cancel() {

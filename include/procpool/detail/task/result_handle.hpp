@@ -80,11 +80,14 @@ class ResultHandle {
   }
 
   [[nodiscard]] bool was_cancelled() const noexcept { return word().phase() == Phase::cancelled; }
-  /// A try of it has come to nothing.
+  /// A try of it has come to nothing; of what is made of several tasks, one of these has begun.
   [[nodiscard]] bool has_begun() const noexcept {
     const TaskNote* note = exchange_->slots.note(handle_);
     return note != nullptr && note->has_begun.load(std::memory_order_relaxed);  // relaxed: published with the word
   }
+
+  /// What the Cancelled of one that was cancelled says. Nobody frees it.
+  [[nodiscard]] const char* why_cancelled() const;
 
   /// What a task that has ended, and was sent to be measured, has used. Throws UsageError if it was not.
   [[nodiscard]] Usage usage() const;
@@ -195,6 +198,11 @@ inline void ResultHandle::kill() const {
   }
 }
 
+inline const char* ResultHandle::why_cancelled() const {
+  if (const char* why = exchange_->cancellation(handle_)) return why;
+  return has_begun() ? "the task was cancelled before it was tried again" : "the task was cancelled before it ran";
+}
+
 inline Usage ResultHandle::usage() const {
   const TaskNote* note = exchange_->slots.note(handle_);
   if (note == nullptr || !note->is_measured) {
@@ -211,9 +219,7 @@ inline RawResult ResultHandle::read() const {
   if (state.is_overdue()) {
     raw.failure = exchange_->loss(handle_);
   } else if (state.phase() == Phase::cancelled) {
-    const char* why = exchange_->cancellation(handle_);
-    if (why == nullptr && has_begun()) why = "the task was cancelled before it was tried again";
-    raw.failure = std::make_exception_ptr(Cancelled(why != nullptr ? why : "the task was cancelled before it ran"));
+    raw.failure = std::make_exception_ptr(Cancelled(why_cancelled()));
   } else if (state.phase() == Phase::lost) {
     raw.failure = exchange_->loss(handle_);
   } else {

@@ -59,7 +59,9 @@ class ThenContinuation final : public Continuation {
   [[nodiscard]] LocalTask& task() noexcept { return task_; }
 
   void run() noexcept override {
-    if (const ResultHandle& before = input_.task(); before.was_cancelled()) return task_.cancel_as(before);
+    if (const ResultHandle& before = input_.task(); before.was_cancelled()) {
+      return task_.cancel_as(before, before.has_begun());
+    }
     try {
       task_.succeed(make_result());
     } catch (...) {
