@@ -116,6 +116,29 @@ TEST_CASE("a cancelled task counts as completed, and not as failed") {
   CHECK_THROWS_AS(waiting.get(), Cancelled);
 }
 
+TEST_CASE("a map_async that was cancelled has not failed, but one has whose item throws Cancelled itself") {
+  const SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens(gate);
+  auto running = pool.with({.chunk_size = 1})
+                     .map_async([gate = gate.get()](int x) { return gate->pass(), x; }, std::vector{1, 2, 3});
+  REQUIRE(gate->is_reached_by(1));
+  auto waiting = pool.map_async(same, std::vector{1, 2, 3});
+  CHECK(waiting.cancel());
+  CHECK_FALSE(running.cancel());
+  gate->open();
+  waiting.wait();
+  running.wait();
+  running = {};
+  CHECK(pool.stats().failed == 0);
+  CHECK(pool.stats().dropped_failures == 0);
+  CHECK_THROWS_AS(waiting.get(), Cancelled);
+  auto failing = pool.map_async([](int x) { return x == 2 ? throw Cancelled("by itself") : x; }, std::vector{1, 2, 3});
+  failing.wait();
+  CHECK(pool.stats().failed == 1);
+  CHECK_THROWS_WITH(failing.get(), "by itself");
+}
+
 TEST_CASE("a pool tells of each worker what it is doing") {
   const SharedGate gate;
   ProcessPool pool{2};

@@ -17,6 +17,8 @@
 #include <procpool/detail/pool/map_job.hpp>
 #include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/when_ended.hpp>
+#include <procpool/error/pool_errors.hpp>
+#include <procpool/error/remote_error.hpp>
 
 namespace procpool::detail {
 
@@ -105,6 +107,7 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
   void collect(SentChunk chunk) noexcept;
   void finish_sending();
   void finish_one() noexcept;
+  void end_as_items();
 
   Exchange& exchange_;
   std::mutex progress_mutex_;
@@ -114,7 +117,8 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
   ResultHandle task_;
   Handle handle_ = 0;
   ChunkSink* sink_ = nullptr;
-  std::exception_ptr failure_;        // the dispatch thread's alone until the end
+  std::exception_ptr failure_;        // the dispatch thread's alone until the end, as the next one
+  bool has_begun_ = false;            // some chunk was not cancelled before it ran
   std::atomic<std::size_t> left_{1};  // chunks not yet collected, and one for the sending
 };
 
@@ -187,6 +191,7 @@ inline void AsyncMapJob::collect_when_ended(SentChunk chunk) {
 
 inline void AsyncMapJob::collect(SentChunk chunk) noexcept {
   const std::size_t items = chunk.items;
+  has_begun_ = has_begun_ || !chunk.handle.was_cancelled() || chunk.handle.has_begun();
   try {
     collect_chunk(std::move(chunk), *sink_);
     const std::lock_guard lock(progress_mutex_);
@@ -204,9 +209,22 @@ inline void AsyncMapJob::finish_one() noexcept {
   try {
     progress_.finish();
     if (failure_) std::rethrow_exception(failure_);
-    end_local_task(exchange_, handle_, finish());
+    end_as_items();
   } catch (...) {
     fail_local_task(exchange_, handle_, std::current_exception());
+  }
+}
+
+/// An item that was cancelled has not failed; one that has itself thrown Cancelled, in a worker, has.
+inline void AsyncMapJob::end_as_items() {
+  try {
+    end_local_task(exchange_, handle_, finish());
+  } catch (const Cancelled& reason) {
+    if (dynamic_cast<const RemoteOrigin*>(&reason) != nullptr) throw;
+    cancel_local_task(
+        exchange_, handle_,
+        has_begun_ ? "the map was cancelled before all its items had ended" : "the task was cancelled before it ran",
+        has_begun_);
   }
 }
 
