@@ -103,12 +103,13 @@ class Future {
   void on_ready(F&& f);
 
   /// A future of `f(value)`, or of `f()` for void, which runs where on_ready() calls: in this process, so it may
-  /// capture and return anything. If the task fails or is cancelled, so is the new future, and `f` does not run.
+  /// capture and return anything. If the task fails or is cancelled, so is the new future, and `f` does not run. If
+  /// then() throws, for want of memory or of a slot, this future is as before, but `f` may have been moved from.
   template <ContinuesFuture<T> F>
   auto then(F&& f) -> Future<detail::then_result_t<std::decay_t<F>, T>>;
 
-  /// A future that can be copied and read many times.
-  SharedFuture<T> share() { return SharedFuture<T>(detail::FutureAccess::take(*this)); }
+  /// A future that can be copied and read many times. If there is no memory for it, this one is as before.
+  SharedFuture<T> share() { return SharedFuture<T>(std::move(task())); }
 
   /// `co_await` gives what get() gives. Of an lvalue it gives a copy, and the future stays as it is.
   [[nodiscard]] auto operator co_await() & { return Awaiter<Future>(Future(task().duplicate())); }
@@ -199,10 +200,13 @@ auto Future<T>::then(F&& f) -> Future<detail::then_result_t<std::decay_t<F>, T>>
   const auto source = std::make_shared<detail::Source>();
   auto continuation = std::make_unique<Then>(exchange, detail::ConsumedInput<T>(source), std::forward<F>(f));
   continuation->task().set_upstream(source);
-  detail::ResultHandle made = continuation->task().take_future();
   source->set(std::move(task_));
-  detail::run_when_ended(source->handle(), std::move(continuation));
-  return Future<typename Then::Result>(std::move(made));
+  try {
+    return Future<typename Then::Result>(detail::start_continuation(source->handle(), std::move(continuation)));
+  } catch (...) {
+    task_ = source->take();
+    throw;
+  }
 }
 
 }  // namespace procpool

@@ -75,7 +75,7 @@ class SharedFuture {
   using value_type = T;
 
   SharedFuture() noexcept = default;
-  explicit SharedFuture(detail::ResultHandle task)
+  explicit SharedFuture(detail::ResultHandle&& task)
       : result_(std::make_shared<detail::SharedResult<T>>(std::move(task))) {}
 
   /// True if it refers to a task. All other members throw UsageError if it does not, or in another process.
@@ -187,9 +187,7 @@ auto SharedFuture<T>::then(F&& f) const {
   using Then = detail::ThenContinuation<Input, std::decay_t<F>>;
   const detail::ResultHandle& source = task();
   auto continuation = std::make_unique<Then>(source.exchange(), Input(*this), std::forward<F>(f));
-  detail::ResultHandle made = continuation->task().take_future();
-  detail::run_when_ended(source, std::move(continuation));
-  return Future<typename Then::Result>(std::move(made));
+  return Future<typename Then::Result>(detail::start_continuation(source, std::move(continuation)));
 }
 
 }  // namespace procpool

@@ -93,4 +93,21 @@ class ThenContinuation final : public Continuation {
   LocalTask task_;
 };
 
+/// Runs it when `source`, which it may own, has ended; the owner of what it makes. If this throws, for want of memory
+/// or of a thread, the caller is told, and no count has the future that he does not get.
+template <class Input, class F>
+[[nodiscard]] ResultHandle start_continuation(const ResultHandle& source,
+                                              std::unique_ptr<ThenContinuation<Input, F>> then) {
+  LocalTask& task = then->task();
+  ResultHandle made = task.take_future();
+  std::unique_ptr<Continuation> continuation = std::move(then);
+  try {
+    run_when_ended(source, std::move(continuation));
+  } catch (...) {
+    task.cancel();
+    throw;
+  }
+  return made;
+}
+
 }  // namespace procpool::detail

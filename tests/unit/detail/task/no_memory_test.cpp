@@ -9,11 +9,14 @@
 #include <procpool/detail/pool/worker.hpp>
 #include <procpool/detail/task/gather.hpp>
 #include <procpool/detail/task/when_ended.hpp>
+#include <procpool/future.hpp>
 
 #include "../../../support/catch.hpp"
 #include "../../../support/pool_without_processes.hpp"
 #include "../../../support/refusing_operator_new.hpp"
 
+using procpool::Future;
+using procpool::SharedFuture;
 using procpool::detail::Continuation;
 using procpool::detail::Gather;
 using procpool::detail::Handle;
@@ -102,6 +105,40 @@ TEST_CASE("what was to run when a task has ended is left with the caller if ther
       pool.exchange().dispatcher.finish();
     }
     CHECK(runs == 1);
+  }
+}
+
+TEST_CASE("a future that there is no memory to continue or to share is as before") {
+  for (const bool is_shared : {false, true}) {
+    for (int refused = 0, were_refused = 1; were_refused != 0; ++refused) {
+      CAPTURE(is_shared, refused);
+      PoolWithoutProcesses pool(1);
+      Future<void> source(submit(pool));
+      const Handle task = procpool::detail::FutureAccess::task(source).handle();
+      SharedFuture<void> shared;
+      Future<int> next;
+      const auto begin = [&] {
+        if (is_shared && !shared.valid()) shared = source.share();
+        next = is_shared ? shared.then([] { return 7; }) : source.then([] { return 7; });
+      };
+      const int before = Refusals::count.load();
+      Refusals::next = refused;
+      try {
+        begin();
+      } catch (const std::bad_alloc&) {
+      }
+      Refusals::next = -1;
+      were_refused = Refusals::count.load() - before;
+      REQUIRE(next.valid() == (were_refused == 0));
+      if (!next.valid()) {
+        REQUIRE(source.valid() != shared.valid());
+        begin();
+      }
+      end_task(pool, task);
+      pool.exchange().dispatcher.finish();
+      CHECK(next.get() == 7);
+      CHECK(pool.exchange().past_failures() == 0);
+    }
   }
 }
 
