@@ -87,8 +87,12 @@ class LocalTask {
   LocalTask(const LocalTask&) = delete;
   LocalTask& operator=(const LocalTask&) = delete;
   ~LocalTask() {
-    if (!has_ended_)
-      fail(std::make_exception_ptr(Error("what was to make the value of a future could not be started")));
+    if (has_ended_) return;
+    try {
+      throw Error("what was to make the value of a future could not be started");
+    } catch (...) {  // that, or std::bad_alloc
+      fail(std::current_exception());
+    }
   }
 
   /// Who cancels this task cancels that. Before the future is given out.

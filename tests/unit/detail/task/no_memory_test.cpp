@@ -8,6 +8,7 @@
 
 #include <procpool/detail/pool/worker.hpp>
 #include <procpool/detail/task/gather.hpp>
+#include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/when_ended.hpp>
 #include <procpool/future.hpp>
 
@@ -20,6 +21,7 @@ using procpool::SharedFuture;
 using procpool::detail::Continuation;
 using procpool::detail::Gather;
 using procpool::detail::Handle;
+using procpool::detail::LocalTask;
 using procpool::detail::Phase;
 using procpool::detail::ResultHandle;
 using procpool::detail::Slot;
@@ -140,6 +142,18 @@ TEST_CASE("a future that there is no memory to continue or to share is as before
       CHECK(pool.exchange().past_failures() == 0);
     }
   }
+}
+
+TEST_CASE("a continuation that nobody runs fails, though there is no memory to say why") {
+  PoolWithoutProcesses pool(1);
+  std::optional<LocalTask> task(pool.exchange());
+  const ResultHandle future = task->take_future();
+  const int before = Refusals::count.load();
+  Refusals::are_for_others = true;
+  task.reset();
+  Refusals::are_for_others = false;
+  CHECK(Refusals::count.load() > before);
+  CHECK(future.has_failed());
 }
 
 TEST_CASE("tasks that there is no memory to wait for together are let go") {
