@@ -36,7 +36,8 @@ class Deadlines {
   /// A task with a deadline was queued with that ticket. True if it is the only one that is watched.
   [[nodiscard]] bool watch(Handle handle, std::uint64_t ticket, const SupervisedTerms& terms);
 
-  /// Ends what has waited or run too long, and wishes the death of condemned workers. True if the zygote is to be rung.
+  /// Ends what has run too long, and some of what has waited too long: if that is not all, the next tick may be no time
+  /// away. Wishes the death of condemned workers. True if the zygote is to be rung.
   [[nodiscard]] bool tick(Clock::time_point now);
 
   /// There will be no tick until there is something to do.
@@ -55,7 +56,8 @@ class Deadlines {
   [[nodiscard]] std::chrono::nanoseconds running_for(std::size_t worker);
 
  private:
-  static constexpr std::chrono::milliseconds fine_tick{4};        // while a task with a deadline has not ended
+  static constexpr std::chrono::milliseconds fine_tick{4};  // while a task with a deadline has not ended
+  static constexpr int most_ended = 1024;  // that waited, at one tick: the dead are not to wait for a million
   static constexpr std::chrono::milliseconds longest_delay{100};  // of a tick; beyond it, this process was stopped
 
   struct Waiting {
@@ -184,8 +186,7 @@ inline void Deadlines::end_waiting(Clock::time_point now) {
     if (is_ended) exchange_.announce_end(late.handle, before);
     return true;
   };
-  while (end_one()) {
-  }
+  for (int left = most_ended; left > 0 && end_one(); --left) continue;
 }
 
 /// Now and then, so that what is held of tasks with distant deadlines is no more than there are such tasks.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <procpool/detail/pool/deadlines.hpp>
 
@@ -133,4 +136,27 @@ TEST_CASE("the time that a task might wait is not laid to the next one in its sl
       CHECK_THROWS_AS(take_result<int>(std::move(late)), QueueTimeout);
     }
   }
+}
+
+TEST_CASE("of many tasks that have waited too long a tick ends some, and the next one follows at once") {
+  const SupervisedTerms terms{.queue_timeout = 1h};
+  support::PoolWithoutProcesses pool(1, 4096);
+  Deadlines deadlines(pool.exchange(), pool.layout());
+  std::vector<ResultHandle> tasks;
+  for (int i = 0; i < 3000; ++i) {
+    auto note = std::make_unique<TaskNote>();
+    note->tries = std::make_unique<Tries>(terms);
+    tasks.push_back(*pool.try_submit([](TaskContext&) {}, 0, RingName::normal, std::move(note)));
+    static_cast<void>(deadlines.watch(tasks.back().handle(), pool.slot(tasks.back()).load().ticket(), terms));
+  }
+  const Clock::time_point late = Clock::now() + 1h;
+  for (std::ptrdiff_t ended = 0; ended != 3000;) {
+    const std::ptrdiff_t before = ended;
+    static_cast<void>(deadlines.tick(late));
+    ended = std::count_if(tasks.begin(), tasks.end(), [](const ResultHandle& task) { return task.is_ready(); });
+    REQUIRE(ended > before);
+    CHECK(ended - before <= 1024);
+    if (ended != 3000) CHECK(deadlines.until_next(late, 1s) == 0ns);
+  }
+  CHECK(deadlines.until_next(late, 1s) > 0ns);
 }
