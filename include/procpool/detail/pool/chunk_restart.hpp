@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// Runs all items of a chunk again whose worker has died.
+/// What may be done with a chunk whose worker has died.
 
 #include <atomic>
 
@@ -10,6 +10,12 @@
 #include <procpool/detail/task/chunk_header.hpp>
 
 namespace procpool::detail {
+
+/// No worker finishes more items than there are: a wild write says so, and of no item it is known whether it ran.
+[[nodiscard]] inline bool has_ruined_count(const TaskNote& note) {
+  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
+  return header.finished.load(std::memory_order_relaxed) > note.items;  // relaxed: the dead write nothing any more
+}
 
 /// Without the result of the whole, the items of a chunk are worth nothing: they are run again, unless one has failed
 /// for good. False: then the chunk is what it is.

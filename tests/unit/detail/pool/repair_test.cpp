@@ -581,6 +581,20 @@ TEST_CASE("a chunk whose items ruin the count of finished ones, and die, ends al
   }
 }
 
+TEST_CASE("of a chunk whose count of finished items was ruined to more than there are, no item passes for finished") {
+  ChunkStage stage;
+  stage.header->finished = 4;
+  stage.die();
+  CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::lost);
+  try {
+    std::rethrow_exception(stage.task->read().failure);
+  } catch (const procpool::WorkerDied& death) {
+    CHECK(death.label() == "a label");
+    CHECK_FALSE(death.position().has_value());
+  }
+  stage.give_back();
+}
+
 TEST_CASE("the block of a whole chunk's result comes back too") {
   ChunkStage stage;
   stage.header->finished = 3;
