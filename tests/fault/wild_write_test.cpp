@@ -15,7 +15,9 @@
 #include <numeric>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -120,6 +122,20 @@ struct Scene {
     CHECK(pool.wait_idle_for(long_enough));
   }
 };
+
+/// What fails says of which task that is, or that what a worker wrote makes no sense.
+template <class Read>
+void require_told(Read read) {
+  try {
+    read();
+  } catch (const procpool::Cancelled&) {  // A word that says so is as good as any.
+  } catch (const procpool::Error& error) {
+    const std::string_view text = error.what();
+    const bool is_told =
+        text.find("\"one of many\"") != text.npos || text.find("memory that is not its own") != text.npos;
+    if (!is_told) throw std::logic_error("it is not told what has happened: " + std::string(text));
+  }
+}
 
 }  // namespace
 
@@ -325,21 +341,23 @@ TEST_CASE("a worker that writes at random all over the shared memory never crash
         }
         return static_cast<int>(its_seed);
       };
+      const auto labelled = pool.with({.label = "one of many"});
       std::vector<int> items(30);
       for (unsigned round = 0; round < 5; ++round) {
         std::vector<Future<int>> futures;
         try {
-          for (int i = 0; i < 20; ++i) futures.push_back(pool.submit(twice, i));
-          futures.push_back(pool.submit(wild, seed * 100 + round));
-          for (int i = 0; i < 20; ++i) futures.push_back(pool.submit(twice, i));
-          static_cast<void>(pool.map_outcomes([](int x) { return std::string(100, static_cast<char>(x)); }, items));
-        } catch (const procpool::Error&) {
+          for (int i = 0; i < 20; ++i) futures.push_back(labelled.submit(twice, i));
+          futures.push_back(labelled.submit(wild, seed * 100 + round));
+          for (int i = 0; i < 20; ++i) futures.push_back(labelled.submit(twice, i));
+          const auto text_of = [](int x) { return std::string(100, static_cast<char>(x)); };
+          for (const auto& outcome : labelled.map_outcomes(text_of, items)) {
+            require_told([&] { static_cast<void>(outcome.value()); });
+          }
+        } catch (const procpool::BrokenPool& broken) {
+          require_told([&] { throw broken; });
         }
         for (auto& future : futures) {
-          try {
-            static_cast<void>(future.get());
-          } catch (const procpool::Error&) {
-          }
+          require_told([&] { static_cast<void>(future.get()); });
         }
       }
       return 0;

@@ -26,6 +26,7 @@ struct FinishedItems {
   const std::byte* results;  // behind the ChunkHeader
   bool are_blocks;           // they are ItemBlocks
   const Exchange& exchange;
+  const TaskNote& note;  // of the chunk
 };
 
 /// What becomes of the results of a map. For each chunk in turn: put(), put_chunk(), fail() for every item that has no
@@ -46,12 +47,15 @@ class ChunkSink {
   ~ChunkSink() = default;
 };
 
+[[nodiscard, gnu::cold]] inline std::exception_ptr damaged_item(const FinishedItems& items, std::size_t i) {
+  return std::make_exception_ptr(damage("the result of ", name_of(&items.note, items.position + i), "is damaged"));
+}
+
 /// Calls `take(position, bytes)` for each encoded result that lies where results lie, and `sink.fail` for every other
 /// item. What the item failed of is told later, and takes the place of that; if nothing is, a wild write has ruined
 /// where the result or the failure lies.
 template <class Take>
 void for_each_block(const FinishedItems& items, ChunkSink& sink, Take take) {
-  std::exception_ptr missing;
   for (std::size_t i = 0; i < items.count; ++i) {
     ItemBlock block;
     std::memcpy(&block, items.results + i * sizeof block, sizeof block);  // A copy stays as it was checked.
@@ -60,12 +64,7 @@ void for_each_block(const FinishedItems& items, ChunkSink& sink, Take take) {
       take(items.position + i, std::span(bytes, static_cast<std::size_t>(block.size)));
       continue;
     }
-    if (!missing) {
-      missing = std::make_exception_ptr(
-          SerializationError("the result of an item of a map is damaged; some worker's task wrote to memory that "
-                             "is not its own"));
-    }
-    sink.fail(items.position + i, missing);
+    sink.fail(items.position + i, damaged_item(items, i));
   }
 }
 
@@ -74,7 +73,7 @@ template <class R, class Take>
 void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
   const auto take_read = [&](std::size_t position, auto read) {
     try {
-      take(position, read());
+      take(position, readable_value<R>(read, [&] { return name_of(&items.note, position); }));
     } catch (...) {
       sink.fail(position, std::current_exception());
     }
@@ -114,22 +113,27 @@ inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
   const TaskNote& note = *exchange.slots.note(handle.handle());
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   const RawResult raw = handle.read();
-  const bool is_left_by_worker = !handle.word().is_overdue();  // else it may still write to what is read here
+  // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it.
+  const std::size_t told = header.finished.load(std::memory_order_acquire);
+  // Else it may still write to what is read here, or has finished more items than there are.
+  const bool is_left_by_worker = !handle.word().is_overdue() && told <= chunk.items;
   const GiveBack at_the_end(handle, raw);
 
-  // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it. It may have been ruined.
-  const auto finished =
-      is_left_by_worker ? std::min<std::size_t>(header.finished.load(std::memory_order_acquire), chunk.items) : 0;
-  const FinishedItems items{chunk.first, finished, note.results.data() + sizeof(ChunkHeader), note.has_item_blocks,
-                            exchange};
+  const std::size_t finished = is_left_by_worker ? told : 0;
+  const FinishedItems items{chunk.first,          finished, note.results.data() + sizeof(ChunkHeader),
+                            note.has_item_blocks, exchange, note};
   sink.put(items);
   sink.put_chunk(chunk, raw);
-  if (is_left_by_worker) {
-    for_each_failure(exchange.outbox, note, [&](const FailureRecord& record, const std::byte* block) {
-      if (record.item >= finished) return;
-      const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));
-      sink.fail(chunk.first + record.item, read_exception(bytes, note.label));
-    });
+  const auto fail_by_record = [&](const FailureRecord& record, const std::byte* block) {
+    if (record.item >= finished) return;
+    const std::span<const std::byte> bytes(block + sizeof record, static_cast<std::size_t>(record.size));
+    sink.fail(chunk.first + record.item, read_exception(bytes, &note, chunk.first + record.item));
+  };
+  if (is_left_by_worker && !for_each_failure(exchange.outbox, note, fail_by_record)) {
+    // What looks like a value may be what lies where an item has none.
+    const auto failure = std::make_exception_ptr(damage("the list of what failed of ", name_of(&note), "is damaged"));
+    for (std::size_t i = 0; i < finished; ++i) sink.fail(chunk.first + i, failure);
+    static_cast<void>(for_each_failure(exchange.outbox, note, fail_by_record));
   }
   for (const ItemLoss& loss : note.item_losses) sink.fail(chunk.first + loss.item, loss.reason);
   if (finished < chunk.items) {
@@ -137,7 +141,7 @@ inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
     // relaxed: published with the slot's word
     if (!failure && note.is_unwanted.load(std::memory_order_relaxed))
       failure = std::make_exception_ptr(Cancelled("the item was cancelled before it ran"));
-    if (!failure) failure = std::make_exception_ptr(SerializationError("the results of a chunk of a map are damaged"));
+    if (!failure) failure = std::make_exception_ptr(damage("the results of ", name_of(&note), "are damaged"));
     for (std::size_t i = finished; i < chunk.items; ++i) sink.fail(chunk.first + i, failure);
   }
   // relaxed: published with the slot's word

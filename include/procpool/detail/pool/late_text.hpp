@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <string>
 
-#include <procpool/detail/result/task_note.hpp>
+#include <procpool/detail/result/task_name.hpp>
 #include <procpool/error/message.hpp>
 
 namespace procpool::detail {
@@ -17,19 +17,11 @@ namespace procpool::detail {
 /// items 0 to 3 of a map`.
 [[nodiscard, gnu::cold]] inline std::string late_text(const TaskNote& note, const char* what,
                                                       std::chrono::nanoseconds time, const char* consequence) {
-  const std::size_t first = note.first_position;
-  const std::string items = !note.has_position ? ""
-                            : note.items > 1
-                                ? message({"the chunk of items ", first, " to ", first + note.items - 1, " of "})
-                                : message({"item ", first, " of "});
-  const std::string task = !note.label.empty() ? message({"task \"", note.label, "\""})
-                           : note.has_position ? "a map"
-                                               : "a task";
   const char* const units[] = {" ns", " us", " ms", " s"};
   long long count = time.count();
   std::size_t unit = 0;
   for (; unit < 3 && count % 1000 == 0; ++unit) count /= 1000;
-  return message({items, task, what, count, units[unit], consequence});
+  return message({name_of(&note), what, count, units[unit], consequence});
 }
 
 }  // namespace procpool::detail

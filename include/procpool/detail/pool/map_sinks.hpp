@@ -62,7 +62,7 @@ class ArrayOfValues final : public FirstFailure {
   void put(const FinishedItems& items) override {
     if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
     if (items.count > 0) std::memcpy(values_.data() + items.position, items.results, items.count * sizeof(R));
-    if constexpr (holds_bool<R>()) require_values(items.position, items.count);
+    if constexpr (holds_bool<R>()) require_values(items);
   }
   [[nodiscard]] std::vector<R> finish() {
     rethrow();
@@ -71,12 +71,12 @@ class ArrayOfValues final : public FirstFailure {
 
  private:
   /// Damaged bytes need not be a value of R's.
-  void require_values(std::size_t position, std::size_t count) {
-    for (; count > 0; --count, ++position) {
+  void require_values(const FinishedItems& items) {
+    for (std::size_t position = items.position; position < items.position + items.count; ++position) {
       try {
         require_valid_bools(values_[position]);
-      } catch (const SerializationError&) {
-        fail(position, std::current_exception());
+      } catch (const SerializationError& error) {
+        fail(position, std::make_exception_ptr(unreadable_result(name_of(&items.note, position), error)));
       }
     }
   }

@@ -84,7 +84,10 @@ class ReductionSink final : public FirstFailure {
 
   [[nodiscard]] T finish() {
     this->rethrow();
-    if (!waiting_.empty()) throw SerializationError("the result of a part of a map_reduce is missing");
+    if (!waiting_.empty()) {
+      throw SerializationError(
+          "the result of a part of a map_reduce is missing; some worker's task wrote to memory that is not its own");
+    }
     return std::move(total_);
   }
 

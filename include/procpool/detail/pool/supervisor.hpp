@@ -121,8 +121,8 @@ class Supervisor {
   DeathCounts deaths_;
   Attempts attempts_;                                               // since the last tick began
   const std::exception_ptr zygote_loss_ = std::make_exception_ptr(  // made while there is memory for it
-      BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed? "
-                 "Make a new pool"));
+      BrokenPool("the process that makes this pool's workers has ended, and with it all workers; was it killed, or has "
+                 "some worker's task written to memory that is not its own? Make a new pool"));
   int ticks_without_work_ = 0;
   std::uint64_t heads_ = 0;  // sum of the rings' heads at the last tick
   bool is_zygote_gone_ = false;

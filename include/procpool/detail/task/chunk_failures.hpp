@@ -16,22 +16,24 @@
 
 namespace procpool::detail {
 
-/// Calls `visit(record, block)` for each failed item of a chunk, `block` being where the record was copied from; a
-/// record that does not lie in the outbox ends the list. Of a chunk that no worker has in hand any more.
+/// Calls `visit(record, block)` for each failed item of a chunk, `block` being where the record was copied from. False
+/// if the list is damaged: a record that does not lie in the outbox ends it, and so does one more than there are items.
+/// Of a chunk that no worker has in hand any more.
 template <class Visit>
-void for_each_failure(const Outbox& outbox, const TaskNote& note, Visit visit) {
+bool for_each_failure(const Outbox& outbox, const TaskNote& note, Visit visit) {
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   // relaxed: published with the slot's word, which the caller has seen to be final
   std::uint64_t address = header.failures.load(std::memory_order_relaxed);
   for (std::size_t seen = 0; address != 0 && seen < note.items; ++seen) {
     const auto* at = std::bit_cast<const std::byte*>(address);
     FailureRecord record;
-    if (!outbox.holds(at, sizeof record)) return;
+    if (!outbox.holds(at, sizeof record)) return false;
     std::memcpy(&record, at, sizeof record);  // A copy stays as it was checked.
-    if (!outbox.holds(at + sizeof record, record.size)) return;
+    if (!outbox.holds(at + sizeof record, record.size)) return false;
     visit(record, at);
     address = record.next;
   }
+  return address == 0;
 }
 
 }  // namespace procpool::detail

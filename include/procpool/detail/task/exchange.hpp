@@ -25,6 +25,7 @@
 #include <procpool/detail/result/memory_plan.hpp>
 #include <procpool/detail/result/outbox.hpp>
 #include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/result/task_name.hpp>
 #include <procpool/detail/task/abandoned_tasks.hpp>
 #include <procpool/detail/task/chunk_failures.hpp>
 #include <procpool/detail/task/completion_hub.hpp>
@@ -234,8 +235,7 @@ inline std::exception_ptr Exchange::loss(Handle handle) const {
   const TaskNote* note = slots.note(handle);
   if (note != nullptr && note->loss) return note->loss;
   if (reason_of_break_) return reason_of_break_;
-  return std::make_exception_ptr(
-      SerializationError("the record of a task was damaged; some worker's task wrote to memory that is not its own"));
+  return std::make_exception_ptr(damage("the record of ", name_of(note), "was damaged"));
 }
 
 inline std::exception_ptr Exchange::reason_of_break() const {

@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -49,21 +50,24 @@ inline void write_exception(TaskContext& context, const std::exception_ptr& thro
   std::memcpy(block + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
 }
 
-/// Rebuilds an exception from what write_exception() left.
-[[nodiscard]] inline std::exception_ptr read_exception(std::span<const std::byte> bytes, std::string_view label) {
+/// Rebuilds an exception from what write_exception() left of the task, or of the item of it at that position.
+[[nodiscard, gnu::cold]] inline std::exception_ptr read_exception(std::span<const std::byte> bytes,
+                                                                  const TaskNote* note,
+                                                                  std::optional<std::size_t> item = {}) {
+  constexpr std::int64_t largest_pid = std::int64_t{1} << 22;  // the kernel's own limit
   ExceptionPrefix prefix{};
-  if (bytes.size() < sizeof prefix) {
-    return std::make_exception_ptr(SerializationError("a task failed, and its exception arrived damaged"));
+  if (bytes.size() >= sizeof prefix) std::memcpy(&prefix, bytes.data(), sizeof prefix);
+  if (prefix.pid <= 0 || prefix.pid > largest_pid) {
+    return std::make_exception_ptr(damage("the exception that ended ", name_of(note, item), "arrived damaged"));
   }
-  std::memcpy(&prefix, bytes.data(), sizeof prefix);
-  return decode_exception(bytes.subspan(sizeof prefix), static_cast<::pid_t>(prefix.pid), label);
+  return decode_exception(bytes.subspan(sizeof prefix), static_cast<::pid_t>(prefix.pid),
+                          note != nullptr ? std::string_view(note->label) : std::string_view{});
 }
 
 /// Why a task that has ended has no value; null if it has one.
 [[nodiscard]] inline std::exception_ptr failure_of(const ResultHandle& handle, const RawResult& result) {
   if (result.failure || result.header.kind != ResultKind::exception) return result.failure;
-  const TaskNote* note = handle.exchange().slots.note(handle.handle());
-  return read_exception(result.bytes, note != nullptr ? std::string_view(note->label) : std::string_view{});
+  return read_exception(result.bytes, handle.note());
 }
 
 /// A value that was made in this process: copied while the slot has another owner, moved out for the last one. What
@@ -88,28 +92,39 @@ T local_value_of(const ResultHandle& handle) {
   return std::move(*static_cast<T*>(value.get()));
 }
 
+/// What `read()` gives; if the bytes are none of T's, the error names the task as `name()` does.
+template <class T, class Read, class Name>
+T readable_value(Read read, Name name) {
+  try {
+    return read();
+  } catch (const SerializationError& error) {
+    throw unreadable_result(name(), error);
+  }
+}
+
+[[noreturn, gnu::cold]] inline void refuse(const ResultHandle& handle) {
+  throw damage("the result of ", name_of(handle.note()), "is not of the type that the task returns");
+}
+
 /// The value of a task that has ended and has no failure. May be asked again while another owner of the slot is left.
 /// Throws SerializationError if the bytes are none of T's.
 template <class T>
 T value_of(const ResultHandle& handle, const RawResult& result) {
-  constexpr auto damaged =
-      "the result of a task is not of the type that the task returns; some worker's task wrote to "
-      "memory that is not its own";
+  [[maybe_unused]] const auto name = [&handle] { return name_of(handle.note()); };
   if (result.header.kind == ResultKind::local) {
-    if (!handle.exchange().slots.is_local(handle.handle())) throw SerializationError(damaged);
+    if (!handle.exchange().slots.is_local(handle.handle())) refuse(handle);
     if constexpr (!std::is_void_v<T>) return local_value_of<T>(handle);
   } else if constexpr (std::is_void_v<T>) {
-    if (result.header.kind != ResultKind::none) throw SerializationError(damaged);
+    if (result.header.kind != ResultKind::none) refuse(handle);
   } else if constexpr (travels_in_slot<T>) {
-    if (result.header.kind != ResultKind::inline_value || result.header.size != sizeof(T)) {
-      throw SerializationError(damaged);
-    }
-    return load_flat<T>(reinterpret_cast<const std::byte*>(&result.header.word));
+    if (result.header.kind != ResultKind::inline_value || result.header.size != sizeof(T)) refuse(handle);
+    return readable_value<T>([&] { return load_flat<T>(reinterpret_cast<const std::byte*>(&result.header.word)); },
+                             name);
   } else if constexpr (!CrossesBack<T>) {
-    throw SerializationError(damaged);  // Only a task of this process can return it.
+    refuse(handle);  // Only a task of this process can return it.
   } else {
-    if (result.header.kind != ResultKind::value) throw SerializationError(damaged);
-    return decode_value<T>(result.bytes);
+    if (result.header.kind != ResultKind::value) refuse(handle);
+    return readable_value<T>([&] { return decode_value<T>(result.bytes); }, name);
   }
 }
 

@@ -52,6 +52,8 @@ class ResultHandle {
   [[nodiscard]] bool valid() const noexcept { return exchange_ != nullptr; }
   [[nodiscard]] Exchange& exchange() const noexcept { return *exchange_; }
   [[nodiscard]] Handle handle() const noexcept { return handle_; }
+  /// Null if the task needs no more than its slot.
+  [[nodiscard]] const TaskNote* note() const noexcept { return exchange_->slots.note(handle_); }
   [[nodiscard]] StateWord word() const noexcept { return exchange_->slots[handle_].load(); }
 
   /// At some moment during the call.
@@ -117,6 +119,7 @@ class ResultHandle {
   }
 
  private:
+  [[nodiscard, gnu::cold]] std::exception_ptr why_exhausted(std::uint64_t bytes) const;
   [[nodiscard]] StateWord look(const Deadline& deadline, StateWord word) const;
   void drop(const ResultHeader* known) noexcept;
 
@@ -229,18 +232,27 @@ inline RawResult ResultHandle::read() const {
     if (is_encoded && exchange_->outbox.holds(block, raw.header.size)) {
       raw.bytes = {block, static_cast<std::size_t>(raw.header.size)};
     } else if (is_encoded) {
-      raw.failure = std::make_exception_ptr(
-          SerializationError("the result of a task points outside the memory for results; some worker's task wrote to "
-                             "memory that is not its own"));
+      raw.failure =
+          std::make_exception_ptr(damage("the result of ", name_of(note()), "points outside the memory for results"));
     } else if (raw.header.kind == ResultKind::outbox_exhausted) {
-      raw.failure = std::make_exception_ptr(SharedMemoryExhausted(
-          "the result of a task needs " + std::to_string(raw.header.size) + " bytes; the memory for results holds " +
-          std::to_string(exchange_->outbox.capacity()) +
-          " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory if the system "
-          "has it"));
+      raw.failure = why_exhausted(raw.header.size);
     }
   }
   return raw;
+}
+
+/// No process has an object of more bytes than it has addresses.
+inline std::exception_ptr ResultHandle::why_exhausted(std::uint64_t bytes) const {
+  constexpr std::uint64_t addresses = std::uint64_t{1} << 47;
+  if (bytes >= addresses) {
+    return std::make_exception_ptr(
+        damage("the result of ", name_of(note()), "says that it needs more memory than there are addresses"));
+  }
+  return std::make_exception_ptr(SharedMemoryExhausted(
+      message({"the result of ", name_of(note()), " needs ", bytes, " bytes; the memory for results holds ",
+               exchange_->outbox.capacity(),
+               " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory if the "
+               "system has it"})));
 }
 
 inline void ResultHandle::drop(const ResultHeader* known) noexcept {
