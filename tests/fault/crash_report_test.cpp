@@ -128,11 +128,13 @@ TEST_CASE("an abort, a call of nothing and a division by zero name the function 
   const WorkerDied abort = death_of(pool.submit([] { return procpool_test_aborts(1); }));
   CHECK(abort.signal() == SIGABRT);
   CHECK(abort.fault_address() == nullptr);
+  CHECK(std::string(abort.what()).find(" died by signal 6 (SIGABRT) while") != std::string::npos);
   const WorkerDied call = death_of(pool.submit([] { return procpool_test_calls_nothing(1); }));
   CHECK(call.signal() == SIGSEGV);
   const WorkerDied division = death_of(pool.submit([] { return procpool_test_divides(0); }));
   CHECK(division.signal() == SIGFPE);
   CHECK(division.fault_address() == nullptr);
+  CHECK(std::string(division.what()).find(" died by signal 8 (SIGFPE) while") != std::string::npos);
   if (!is_told()) return;
   INFO(text_of(abort.stack()) << text_of(call.stack()) << text_of(division.stack()));
   CHECK(place_of("abort", abort.stack()) < place_of("procpool_test_aborts", abort.stack()));
@@ -185,7 +187,7 @@ TEST_CASE("a signal that was sent tells no address, and one that cannot be handl
 TEST_CASE("each of a map's crashes tells its own stack") {
   ProcessPool pool{2};
   const std::vector<int> items{0, 1, 2, 3, 4, 5};
-  const auto outcomes = pool.with({.chunk_size = 3})
+  const auto outcomes = pool.with({.chunk_size = 3, .label = "crashing"})
                             .map_outcomes(
                                 [](int x) {
                                   if (x == 1) return procpool_test_outer(x);
@@ -204,10 +206,46 @@ TEST_CASE("each of a map's crashes tells its own stack") {
   CHECK(death_at(1).signal() == SIGSEGV);
   CHECK(death_at(4).signal() == SIGABRT);
   CHECK(death_at(4).fault_address() == nullptr);
+  for (const std::size_t item : {1U, 4U}) {
+    CHECK(death_at(item).position() == item);
+    CHECK(death_at(item).label() == "crashing");
+    CHECK(std::string(death_at(item).what())
+              .find(" while it ran item " + std::to_string(item) + " of task \"crashing\"") != std::string::npos);
+  }
   if (!is_told()) return;
   CHECK(place_of("procpool_test_outer", death_at(1).stack()) == 1);
   CHECK(place_of("procpool_test_outer", death_at(4).stack()) == death_at(4).stack().size());
   CHECK(place_of("procpool_test_aborts", death_at(4).stack()) < death_at(4).stack().size());
+}
+
+TEST_CASE("a death tells which attempt it ended, and how those before ended, each with its own report") {
+  const support::SharedCount tries;
+  ProcessPool pool{1};
+  const WorkerDied death = death_of(pool.with({.retries = 2, .label = "tried"}).submit([tries = tries.get()] {
+    const int attempt = ++*tries;
+    if (attempt == 1) return procpool_test_outer(1);
+    if (attempt == 2) return procpool_test_aborts(1);
+    ::_exit(3);
+  }));
+  CHECK(death.attempt() == 3);
+  CHECK(death.exit_status() == 3);
+  CHECK(death.stack().empty());
+  REQUIRE(death.earlier().size() == 2);
+  const procpool::DeathReport& first = death.earlier()[0];
+  const procpool::DeathReport& second = death.earlier()[1];
+  CHECK(first.attempt == 1);
+  CHECK(second.attempt == 2);
+  CHECK(first.signal == SIGSEGV);
+  CHECK(second.signal == SIGABRT);
+  CHECK(first.label == "tried");
+  CHECK(second.label == "tried");
+  CHECK(first.pid != second.pid);
+  CHECK(second.pid != death.pid());
+  if (!is_told()) return;
+  CHECK(first.fault_address == reinterpret_cast<const void*>(0x1234));
+  CHECK_FALSE(second.fault_address.has_value());
+  CHECK(place_of("procpool_test_segfault", first.stack.lines()) == 0);
+  CHECK(place_of("procpool_test_aborts", second.stack.lines()) < second.stack.lines().size());
 }
 
 TEST_CASE("an unwinder that hangs is ended by an alarm, and the crash is told as far as it was known") {
@@ -277,6 +315,7 @@ TEST_CASE("a death tells the memory that its worker had touched, its CPU time, a
   constexpr std::size_t touched = std::size_t{48} << 20;
   static constexpr auto busy = 60ms;
   const support::SharedGate gate;
+  const support::SharedGate idle;
   ProcessPool pool{1};
   const auto begun = std::chrono::steady_clock::now();
   auto doomed = pool.submit([gate = gate.get()] {
@@ -302,9 +341,19 @@ TEST_CASE("a death tells the memory that its worker had touched, its CPU time, a
   CHECK(death.cpu_time() >= busy - 10ms);  // the kernel counts in its own ticks
   CHECK(death.ran_for() > 0ns);
   CHECK(death.ran_for() <= whole);
-  const WorkerDied next = death_of(pool.submit([] { ::raise(SIGKILL); }));
+  // Its successor only waits: the time that it took is none of the processor's.
+  auto waits = pool.submit([idle = idle.get()] {
+    idle->pass();
+    ::raise(SIGKILL);
+  });
+  std::chrono::nanoseconds seen{0};
+  CHECK(support::eventually([&] { return (seen = seen_for()) > 5 * busy; }, 20s));
+  idle->open();
+  const WorkerDied next = death_of(std::move(waits));
   CHECK(next.peak_memory() < touched);
   CHECK(next.cpu_time() < death.cpu_time());
+  CHECK(next.cpu_time() < seen);
+  CHECK(next.ran_for() >= seen);
 }
 
 TEST_CASE("an initializer that crashes is told with its stack by the pool that it breaks") {
