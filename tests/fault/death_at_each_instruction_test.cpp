@@ -118,7 +118,7 @@ class Patient {
   void hold_other() { other_.emplace(support::pids_of(pool_)[1], bed(1)); }
   [[nodiscard]] const void* bed(std::size_t worker) const noexcept { return &core().layout().row(worker).wake; }
   [[nodiscard]] Moment moment_of(Handle task, ::pid_t worker) const;
-  void wait_for_decision() const;
+  void wait_for_decision(std::uint64_t deaths_before) const;
   void check_that_it_goes_on();
 
   [[nodiscard]] procpool::detail::PoolCore& core() const noexcept { return *pool_.sender().core; }
@@ -127,7 +127,6 @@ class Patient {
   ProcessPool<> pool_;
   std::function<void()> prepare_ = [] {};
   std::size_t most_in_loop_ = SIZE_MAX;
-  std::size_t killed_ = 0;
   std::optional<SingleStepper> other_;  // worker 1, until the victim is dead
   std::map<Stage, int> deaths_;
   int deaths_as_owner_ = 0;
@@ -246,6 +245,7 @@ void Patient::die_before_another(std::size_t places_to_die, std::size_t places_t
 template <class Lead, class Send, class Check>
 void Patient::die(Lead lead, Send& send, Check& check) {
   for (auto& count : runs_->of) count = 0;
+  const std::uint64_t deaths_before = pool_.stats().worker_deaths;
   std::optional<decltype(send())> sent;  // It may wait for its task when it goes: the worker is let go before.
   Moment moment;
   {
@@ -256,8 +256,7 @@ void Patient::die(Lead lead, Send& send, Check& check) {
     moment = moment_of(handle, victim.worker());
     victim.kill();
   }
-  ++killed_;
-  wait_for_decision();
+  wait_for_decision(deaths_before);
   other_.reset();  // It goes on alone.
   ++deaths_[moment.stage];
   if (moment.stage == Stage::running) ++(moment.loses ? deaths_as_owner_ : deaths_beside_owner_);
@@ -266,9 +265,9 @@ void Patient::die(Lead lead, Send& send, Check& check) {
   check_that_it_goes_on();
 }
 
-/// Until what the last death means has been decided: only then is there a new worker.
-void Patient::wait_for_decision() const {
-  const auto is_replaced = [&] { return pool_.stats().worker_deaths == killed_ && pool_.workers()[0].pid != 0; };
+/// Until what the last death means has been decided: only then is there a new worker, which may die of its own.
+void Patient::wait_for_decision(std::uint64_t deaths_before) const {
+  const auto is_replaced = [&] { return pool_.stats().worker_deaths > deaths_before && pool_.workers()[0].pid != 0; };
   REQUIRE(support::eventually(is_replaced, std::chrono::seconds(20)));
 }
 
@@ -337,10 +336,10 @@ auto write_much(ItemRuns* runs) {
   };
 }
 
-/// Expects that no death has failed the task, which ran again only if it had begun.
+/// Expects that no death has failed the task, which ran again only if it had begun: `tries` times at most.
 template <class Get, class T>
-void check_retried(const Patient& patient, const Moment& moment, Get get, const T& value) {
-  const int runs_at_most = moment.stage == Stage::running ? 2 : 1;
+void check_retried(const Patient& patient, const Moment& moment, Get get, const T& value, int tries = 2) {
+  const int runs_at_most = moment.stage == Stage::running ? tries : 1;
   CHECK(get() == value);
   for (const std::atomic<int>& runs : patient.runs()->of) CHECK(runs <= runs_at_most);
   CHECK(patient.runs()->of[0] >= 1);
@@ -555,12 +554,20 @@ TEST_CASE("a worker that dies at any instruction of a task with terms loses that
 TEST_CASE("a worker that dies at any instruction of a task with a retry loses nothing") {
   Patient patient(1);
   if (!patient.can_be_traced()) return;
-  const auto tried_twice = patient.pool().with({.timeout = 1h, .retries = 1, .label = "tried twice"});
-  patient.die_at_each_instruction([&] { return tried_twice.submit(doubling(patient.runs()), 4); },
+  // The second run ends its worker too: were the first death counted twice, no try would be left.
+  const auto doubling_but_second = [runs = patient.runs()](int x) {
+    if (++runs->of[0] == 2) ::raise(SIGKILL);
+    return 2 * x;
+  };
+  const auto tried_thrice = patient.pool().with({.timeout = 1h, .retries = 2, .label = "tried thrice"});
+  int second_runs = 0;
+  patient.die_at_each_instruction([&] { return tried_thrice.submit(doubling_but_second, 4); },
                                   [&](Future<int>& future, const Moment& moment) {
                                     check_retried(
-                                        patient, moment, [&] { return future.get(); }, 8);
+                                        patient, moment, [&] { return future.get(); }, 8, 3);
+                                    second_runs += patient.runs()->of[0] == 3 ? 1 : 0;
                                   });
+  CHECK(second_runs > 0);
 }
 
 TEST_CASE("a worker that dies at any instruction of a chunk of a map_reduce loses one item at most") {
