@@ -450,6 +450,24 @@ TEST_CASE("to cancel a chain of continuations is to cancel the task at its begin
   CHECK(blocked.pool.stats().completed + blocked.pool.stats().failed <= 3);
 }
 
+TEST_CASE("to cancel when_all is to cancel every part that waits, and is false because one has begun") {
+  const SharedCount runs;
+  const SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  std::vector<Future<int>> parts;
+  parts.push_back(pool.submit([gate = gate.get()] { return gate->pass(), 0; }));
+  REQUIRE(gate->is_reached_by(1));
+  for (int i = 0; i < 3; ++i) parts.push_back(pool.submit([runs = runs.get()] { return ++*runs; }));
+  Future<std::vector<int>> all = procpool::when_all(std::move(parts));
+  CHECK_FALSE(all.cancel());
+  CHECK_FALSE(all.is_ready());
+  gate->open();
+  CHECK_THROWS_AS(all.get(), Cancelled);
+  pool.wait_idle();
+  CHECK(*runs == 0);
+}
+
 TEST_CASE("a map that is sent asynchronously can be continued, shared and awaited as any other") {
   ProcessPool pool{2};
   const std::vector<int> items = {1, 2, 3};
