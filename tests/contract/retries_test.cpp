@@ -216,6 +216,24 @@ TEST_CASE("the budgets are apart: one for deaths, one for exceptions, one for ti
         }).attempt() == 1);
 }
 
+TEST_CASE("a death tells that a try before it took too long, which was no death") {
+  SharedCount tries;
+  ProcessPool pool{1};
+  const auto terms = pool.with({.timeout = 200ms, .grace = 0ms, .retries_on_timeout = 1});
+  const WorkerDied death = death_of([&] {
+    return terms
+        .submit([tries = tries.get()] {
+          hang_at_first(tries, 1);
+          ::raise(SIGKILL);
+          return 0;
+        })
+        .get();
+  });
+  CHECK(*tries == 2);
+  CHECK(death.attempt() == 2);
+  CHECK(death.earlier().empty());
+}
+
 TEST_CASE("each item of a map has the retries, however the items are packed") {
   support::Shared<Tally> tally;
   ProcessPool pool{2};
@@ -232,6 +250,14 @@ TEST_CASE("each item of a map has the retries, however the items are packed") {
     const std::vector<int> squares = patient.map(die_once, items);
     for (int i : items) CHECK(squares[static_cast<std::size_t>(i)] == i * i);
     for (int i : items) CHECK(tally->tries[i] == 1 + (i % 7 == 3 || i % 7 == 5));
+  }
+  SECTION("exceptions alone, many in a chunk") {
+    const auto throw_once = [tally = tally.get()](int i) {
+      if (++tally->tries[i] == 1 && i % 3 == 0) throw std::runtime_error("once");
+      return i;
+    };
+    CHECK(patient.map(throw_once, items) == items);
+    for (int i : items) CHECK(tally->tries[i] == 1 + (i % 3 == 0));
   }
   SECTION("imap") {
     std::vector<int> squares;

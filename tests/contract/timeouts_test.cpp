@@ -258,6 +258,41 @@ TEST_CASE("of many tasks with queue timeouts those end that are late, and only t
   CHECK(*runs == 300);
 }
 
+TEST_CASE("a queue timeout is no matter of a task that has begun in time, however long it runs") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  const auto impatient = pool.with({.queue_timeout = 500ms});
+  Future<int> first = impatient.submit([gate = gate.get()] { return gate->pass(), 1; });
+  REQUIRE(gate->is_reached_by(1));
+  Future<void> second = impatient.submit([] {});
+  CHECK_THROWS_AS(second.get(), QueueTimeout);  // The deadline of the first was before that.
+  CHECK_FALSE(first.is_ready());
+  gate->open();
+  CHECK(first.get() == 1);
+}
+
+TEST_CASE("a queue timeout is no matter of a second try, however long that waits for a worker") {
+  SharedCount lives;
+  SharedCount tries;
+  SharedGate gate;
+  ProcessPool pool{{.workers = 1}, [lives = lives.get(), gate = gate.get()] {
+                     if (++*lives > 1) gate->pass();
+                   }};
+  const OpensAtEnd opens{gate};
+  const auto impatient = pool.with({.queue_timeout = 500ms, .retries = 1});
+  Future<int> first = impatient.submit([tries = tries.get()] {
+    if (++*tries == 1) ::raise(SIGKILL);
+    return tries->load();
+  });
+  REQUIRE(gate->is_reached_by(1));
+  Future<void> second = impatient.submit([] {});
+  CHECK_THROWS_AS(second.get(), QueueTimeout);  // The deadline of the first was before that.
+  CHECK_FALSE(first.is_ready());
+  gate->open();
+  CHECK(first.get() == 2);
+}
+
 TEST_CASE("continuations and waits see a timeout when it happens") {
   SharedGate gate;
   ProcessPool pool{2};
