@@ -61,6 +61,26 @@ TEST_CASE("a pool grows: the new workers run their initializer and take tasks be
         std::vector<std::size_t>{0, 1, 2, 3, 4});
 }
 
+TEST_CASE("what the new workers of a pool that has grown announce is heard, and not found by a search alone") {
+  SharedGate gate;
+  ProcessPool pool{1};
+  const OpensAtEnd opens{gate};
+  pool.resize(3);
+  auto results =
+      pool.with({.chunk_size = 1}).imap_unordered([gate = gate.get()](int n) { return gate->pass(), n; }, numbers(3));
+  REQUIRE(gate->is_reached_by(3));  // Each worker has one, and announces its end.
+  gate->open();
+  int sum = 0;
+  for (const int n : results) sum += n;
+  CHECK(sum == 3);
+  const auto is_heard = [&] {
+    static_cast<void>(pool.map(support::twice, numbers(3)));
+    const auto& exchange = pool.sender().core->exchange();
+    return !exchange.completions(1).had_something() && !exchange.completions(2).had_something();
+  };
+  CHECK(eventually(is_heard, 20s));
+}
+
 TEST_CASE("a pool shrinks: idle workers leave in order, busy ones when their task has ended") {
   SharedCount left;
   SharedGate gate;
@@ -79,6 +99,19 @@ TEST_CASE("a pool shrinks: idle workers leave in order, busy ones when their tas
   CHECK(pool.stats().worker_deaths == 0);
   CHECK(pool.stats().recycled == 0);
   CHECK(pool.run_on_each_worker([] { return 1; }).size() == 1);
+}
+
+TEST_CASE("a pool shrinks though all of it sleeps: those that are to leave are woken for it") {
+  SharedCount left;
+  ProcessPool pool{
+      {.workers = 3, .wait = procpool::WaitPolicy::block, .at_worker_exit = [left = left.get()] { ++*left; }}};
+  pool.run_on_each_worker([] {});
+  int looks = 0;  // in a row: at the first, it may still be about to look once more
+  const auto sleeps = [&] { return (looks = pool.sender().core->supervisor().was_asleep() ? looks + 1 : 0) == 3; };
+  REQUIRE(eventually(sleeps, 20s));
+  pool.resize(1);
+  CHECK(eventually([&] { return living(pool) == 1; }, 20s));
+  CHECK(*left == 2);
 }
 
 TEST_CASE("nothing is lost while a pool changes its size again and again and workers die") {
