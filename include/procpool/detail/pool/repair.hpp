@@ -150,7 +150,6 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
   add_findings(report, layout_.row(index), layout_.lives(index), oom_kills_, layout_.workers());
   const bool has_taken_kill = report.out_of_memory;
   if (note != nullptr) report.label = note->label;
-  if (note != nullptr && note->has_position && note->items == 0) report.position = note->first_position;
   if (note != nullptr && note->items > 0 && !has_ruined_count(*note)) {
     lose_item(handle, word, *note, std::move(report));
   } else if (is_tried_again(note, report, 0)) {

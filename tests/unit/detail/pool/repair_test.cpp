@@ -586,8 +586,10 @@ TEST_CASE("of a chunk whose count of finished items was ruined to more than ther
   stage.header->finished = 4;
   stage.die();
   CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::lost);
+  const std::exception_ptr failure = stage.task->read().failure;
+  REQUIRE(failure != nullptr);
   try {
-    std::rethrow_exception(stage.task->read().failure);
+    std::rethrow_exception(failure);
   } catch (const procpool::WorkerDied& death) {
     CHECK(death.label() == "a label");
     CHECK_FALSE(death.position().has_value());
