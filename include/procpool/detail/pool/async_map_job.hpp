@@ -163,9 +163,11 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
   } catch (...) {
     fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
     result.mark_read();                                             // The caller is told.
-    chunks_->cancel();
-    const std::lock_guard lock(progress_mutex_);  // What his callback refers to may go now.
-    is_left_ = true;
+    {
+      const std::lock_guard lock(progress_mutex_);  // What his callback refers to may go now.
+      is_left_ = true;
+    }
+    chunks_->cancel();  // These end as well, and are no progress.
     throw;
   }
   return result;
