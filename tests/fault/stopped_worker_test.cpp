@@ -170,6 +170,20 @@ TEST_CASE("a pool whose workers are stopped can be terminated") {
   CHECK_THROWS_AS(future.get(), procpool::PoolClosed);
 }
 
+TEST_CASE("a pool is idle though a worker is stopped before it could say that its task has ended") {
+  using namespace procpool::detail;
+  ProcessPool pool{1};
+  Future<int> ended = pool.submit(twice, 1);
+  REQUIRE(ended.wait_for(std::chrono::seconds(30)));
+  REQUIRE(pool.wait_idle_for(std::chrono::seconds(30)));
+  const Stopped stopped(support::pids_of(pool).front());
+  const ResultHandle& task = FutureAccess::task(ended);
+  std::atomic<std::uint64_t>& current = pool.sender().core->layout().row(0).current;
+  current = Cell(task.word().ticket(), task.handle()).bits;  // as it stands until the worker clears it
+  CHECK(pool.wait_idle_for(std::chrono::seconds(0)));
+  current = 0;
+}
+
 TEST_CASE("a pool ends though a worker is stopped that has nothing in hand, and the others leave in order") {
   for (const bool joins : {false, true}) {
     const support::SharedCount left;

@@ -21,7 +21,7 @@ namespace procpool {
 struct WorkerInfo {
   ::pid_t pid = 0;  ///< 0: not forked yet, or dead and not yet replaced
   std::size_t index = 0;
-  std::uint64_t tasks_done = 0;             ///< by all processes that had this index; may miss one for each death
+  std::uint64_t tasks_done = 0;             ///< by all that had this index; may be one too many for each death
   std::string label = {};                   ///< of the task in hand, at most 64 bytes of it; empty: none
   std::chrono::nanoseconds running_for{0};  ///< the task in hand, to within about 25 ms; zero: none, or just begun
 };

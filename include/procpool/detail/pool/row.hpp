@@ -82,7 +82,7 @@ struct alignas(64) Row {
   std::atomic<std::uint64_t> current{0};     // the cell of the task in hand, set before it is claimed; 0: none
   std::atomic<std::uint32_t> retries{0};     // of tasks that threw, by all lives: the task in hand has begun anew
   std::atomic<std::uint64_t> filling{0};     // FillingWord: the outbox block handed out and not yet published
-  std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may miss one after a death
+  std::atomic<std::uint64_t> tasks_done{0};  // by all lives; a statistic that may count one too many after a death
   std::atomic<Life> begun{0};                // the life that runs the initializer, or has run it
   std::atomic<Life> ready{0};                // the life whose initializer has succeeded
   ShownLabel label;                          // of the task in hand

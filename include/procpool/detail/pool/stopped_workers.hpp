@@ -19,8 +19,8 @@ class StoppedWorkers {
  public:
   /// The supervisor, at each tick once all tasks have ended and the workers were told to leave. Those that are stopped
   /// a second later, and perhaps for ever, are condemned; the next bell tells the zygote. True each time that second is
-  /// over. Throws std::bad_alloc, and then looks again at the next tick.
-  bool end(PoolLayout& layout);
+  /// over.
+  bool end(PoolLayout& layout) noexcept;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -32,7 +32,7 @@ class StoppedWorkers {
   int ticks_ = 0;
 };
 
-inline bool StoppedWorkers::end(PoolLayout& layout) {
+inline bool StoppedWorkers::end(PoolLayout& layout) noexcept {
   const Clock::time_point now = Clock::now();
   if (now - last_tick_ < shortest_tick) return false;
   last_tick_ = now;

@@ -2,7 +2,8 @@
 #pragma once
 
 /// @file
-/// Tells the tasks that nothing leads to any more, because a wild write has ruined what did.
+/// What a row says of work that is left, and the tasks that nothing leads to any more, because a wild write has ruined
+/// what did.
 ///
 /// Shared by  whoever holds the lock of the repair, under which it is asked.
 /// Crash      it changes nothing.
@@ -18,6 +19,14 @@ namespace procpool::detail {
 /// True if the word says that worker `index` has the task in hand.
 [[nodiscard]] inline bool is_in_hand_of(std::size_t index, StateWord word) noexcept {
   return word.owner() == index && word.is_in_hand();
+}
+
+/// True if a row that names this cell says that work is left. A worker that is stopped after its task has ended, and
+/// before its row says so, holds nobody up. What a wild write has ruined is as the worker will say.
+[[nodiscard]] inline bool names_open_task(Cell cell, const SlotTable& slots) noexcept {
+  if (cell.bits == 0 || !slots.contains(cell.handle())) return cell.bits != 0;
+  const StateWord word = slots[cell.handle()].load();
+  return word.ticket() == cell.ticket() && (word.phase() == Phase::queued || word.is_in_hand());
 }
 
 class Strays {

@@ -210,7 +210,7 @@ inline bool Supervisor::work_is_outstanding() {
     if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
     // (7) acquire-load, pairs with (1) of worker.hpp, (9) of worker.hpp, (1) of repair.hpp: what became of the task is
     // visible to whoever finds the pool idle. The row was set before the cell of its task was dead.
-    if (layout_.row(i).current.load(std::memory_order_acquire) != 0) return true;
+    if (names_open_task(Cell(layout_.row(i).current.load(std::memory_order_acquire)), exchange_.slots)) return true;
   }
   return false;
 }
@@ -258,9 +258,7 @@ inline void Supervisor::insist_on_end() {
   if (exchange_.reason_of_break()) {
     layout_.words().is_killed.store(1, std::memory_order_relaxed);  // relaxed: as above
   }
-  attempts_.make([this] {
-    if (stopped_workers_.end(layout_)) zygote_.go_on();
-  });
+  if (stopped_workers_.end(layout_)) zygote_.go_on();
   layout_.wake_all();
   zygote_.ring();
 }

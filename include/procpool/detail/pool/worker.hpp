@@ -274,6 +274,8 @@ inline void Worker::publish(const Claim& claim, const ResultHeader& result) noex
   slot.result = result;
   if (lock == LockResult::damaged || lock == LockResult::busy) slot.mutex.initialize();
   else slot.mutex.unlock();
+  // relaxed: published by the transition; this worker alone writes it
+  row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   while (!slot.transition(word, word.with_phase(Phase::done))) {
     if (word.phase() != Phase::running || word.owner() != index_) return give_up(word);
   }
@@ -284,8 +286,6 @@ inline void Worker::publish(const Claim& claim, const ResultHeader& result) noex
     if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
   }
   if (word.is_waited_for()) slot.wake_sleepers();
-  // relaxed: this worker alone writes it, and it is a statistic
-  row_.tasks_done.store(row_.tasks_done.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   // (9) release-store, pairs with (7) of supervisor.hpp, (5) of strays.hpp: the task has ended.
   row_.current.store(0, std::memory_order_release);
 }
