@@ -13,7 +13,8 @@ namespace procpool {
 /// How workers look for tasks, and callers for results, before they sleep.
 enum class WaitPolicy {
   spin,      ///< long (milliseconds): the shortest round trip, at the price of a busy CPU
-  balanced,  ///< tens of microseconds (eight times that for a task not yet claimed) if more than one CPU is usable
+  balanced,  ///< tens of microseconds if more than one CPU is usable: eight times that for a task not yet claimed, and
+             ///< not at all for one whose worker had to be woken
   block,     ///< not at all: no CPU time is spent on waiting
 };
 

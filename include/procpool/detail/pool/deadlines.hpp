@@ -6,8 +6,7 @@
 ///
 /// Shared by  the supervisor, whose tick it is a part of; submitters tell it of tasks; any thread asks running_for().
 /// Progress   it waits for no worker, and never runs code of the user's. What there is no memory to tell, a later tick
-///            tells. No clock is read for a task: what a row names
-///            unchanged from tick to tick has run that long.
+///            tells. No clock is read for a task: what a row names unchanged from tick to tick has run that long.
 /// Crash      it dies with the user's process only. A worker that dies meanwhile is buried by the same thread, between
 ///            two ticks, so what it had in hand is the word's to say.
 

@@ -57,12 +57,12 @@ class Exchange final : public Retained {
     if (before.is_watched()) hub.deliver(handle);
   }
 
-  /// The supervisor says why a task is Lost, before it says that it is.
+  /// Whoever ends a task as Lost says why, before it says that it is.
   void record_loss(Handle handle, std::exception_ptr reason);
   /// Why it is Lost.
   [[nodiscard]] std::exception_ptr loss(Handle handle) const;
 
-  /// The supervisor says why a task is Cancelled that it ends itself, before it says that it is. Keeps no copy.
+  /// Whoever ends a task as Cancelled may say why, before it says that it is. Keeps no copy.
   void record_cancellation(Handle handle, const char* why) {
     const std::lock_guard lock(mutex_);
     slots.make_note(handle).cancellation = why;

@@ -136,7 +136,7 @@ static_assert(sizeof(ResultHandle) == 16, "a future is no more than this");
 inline StateWord ResultHandle::look(const Deadline& deadline, StateWord word) const {
   constexpr std::chrono::microseconds way_of_a_woken_worker{50};
   const std::chrono::nanoseconds spin = exchange_->spin;
-  if (woke_worker_ && spin <= way_of_a_woken_worker) return word;
+  if (woke_worker_ && word.phase() == Phase::queued && spin <= way_of_a_woken_worker) return word;
   const auto at_most = [&deadline](std::chrono::nanoseconds budget) {
     return deadline ? std::min(budget, next_sleep(deadline)) : budget;
   };
