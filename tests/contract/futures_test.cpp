@@ -192,6 +192,27 @@ TEST_CASE("a map_async that waits is cancelled and never runs") {
   CHECK(*ran == 0);
 }
 
+TEST_CASE("cancel() of a map_async that never ran says so at every moment of its end") {
+  Flag told{0};
+  Flag may_go_on{0};
+  Blocked blocked;
+  Future<std::vector<int>> waiting = blocked.pool.with({.chunk_size = 1})
+                                         .on_progress([&](const procpool::Progress&) {
+                                           told = 1;
+                                           told.notify_one();
+                                           may_go_on.wait(0);
+                                         })
+                                         .map_async(negate, std::vector{1, 2, 3});
+  CHECK(waiting.cancel());
+  told.wait(0);
+  CHECK(waiting.cancel());  // when its first chunk was collected, and the others were not
+  CHECK_FALSE(waiting.is_ready());
+  may_go_on = 1;
+  may_go_on.notify_one();
+  waiting.wait();
+  CHECK(waiting.cancel());
+}
+
 TEST_CASE("of a map_async that runs, what runs is asked to stop, and what has not begun never will") {
   SharedCount begun;
   ProcessPool pool{1};

@@ -28,6 +28,14 @@ using support::OpensAtEnd;
 using support::same;
 using support::SharedGate;
 
+namespace {
+
+struct Stop final : Cancelled {
+  using Cancelled::Cancelled;
+};
+
+}  // namespace
+
 TEST_CASE("a pool counts what waits, what runs and what is done") {
   const SharedGate gate;
   ProcessPool pool{2};
@@ -137,6 +145,15 @@ TEST_CASE("a map_async that was cancelled has not failed, but one has whose item
   failing.wait();
   CHECK(pool.stats().failed == 1);
   CHECK_THROWS_WITH(failing.get(), "by itself");
+}
+
+TEST_CASE("a map_async has failed whose item throws an exception of its own that is derived from Cancelled") {
+  procpool::register_exception<Stop>();
+  ProcessPool pool{1};
+  auto failing = pool.map_async([](int x) { return x == 2 ? throw Stop("by itself") : x; }, std::vector{1, 2, 3});
+  failing.wait();
+  CHECK(pool.stats().failed == 1);
+  CHECK_THROWS_AS(failing.get(), Stop);
 }
 
 TEST_CASE("a pool tells of each worker what it is doing") {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -109,6 +110,41 @@ TEST_CASE("to cancel when_all is to cancel all parts, and is true if none of the
   CHECK_FALSE(one.start());
   CHECK_FALSE(two.start());
   CHECK_THROWS_AS(all.get(), Cancelled);
+}
+
+TEST_CASE("what waits for tasks that never ran says so also when it has taken them") {
+  using procpool::detail::FutureAccess;
+  using Pair = procpool::detail::TupleGather<int, int>;
+  const auto cancelled_in_the_end = [](bool has_run) {
+    Workbench bench;
+    WorkerTask<int> one(bench);
+    WorkerTask<int> two(bench);
+    Future<int> first = one.future();
+    Future<int> second = two.future();
+    std::vector<procpool::detail::ResultHandle> parts;
+    parts.push_back(FutureAccess::take(first));
+    parts.push_back(FutureAccess::take(second));
+    const auto gather = std::make_shared<Pair>(std::move(parts));
+    const Future<std::tuple<int, int>> all(Pair::start(gather));
+    if (has_run) {
+      one.start();
+      one.finish(1);
+    }
+    CHECK(gather->cancel() == !has_run);
+    CHECK(all.wait_for(std::chrono::seconds(20)));
+    return gather->cancel();
+  };
+  CHECK(cancelled_in_the_end(false));
+  CHECK_FALSE(cancelled_in_the_end(true));
+
+  Workbench bench;
+  WorkerTask<int> task(bench);
+  Future<int> future = task.future();
+  procpool::detail::Source source;
+  source.set(FutureAccess::take(future));
+  CHECK(source.cancel());
+  const procpool::detail::ResultHandle taken = source.take();
+  CHECK(source.cancel());
 }
 
 TEST_CASE("to cancel when_all is to cancel what has not begun, which is false if a part runs") {

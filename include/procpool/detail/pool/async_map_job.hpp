@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,6 @@
 #include <procpool/detail/task/local_task.hpp>
 #include <procpool/detail/task/when_ended.hpp>
 #include <procpool/error/pool_errors.hpp>
-#include <procpool/error/remote_error.hpp>
 
 namespace procpool::detail {
 
@@ -28,13 +28,19 @@ class SentChunks final : public Upstream {
   /// Where it is, for take().
   std::size_t add(SentChunk chunk) {
     const std::lock_guard lock(mutex_);
+    is_empty_ = false;
     chunks_.push_back(std::move(chunk));
     return chunks_.size() - 1;
   }
   [[nodiscard]] SentChunk take(std::size_t place) {
     const std::lock_guard lock(mutex_);
-    has_taken_ = true;
+    has_begun_ |= chunks_[place].handle.may_have_run();
     return std::move(chunks_[place]);
+  }
+  /// Some chunk that was taken may have run.
+  [[nodiscard]] bool has_begun() {
+    const std::lock_guard lock(mutex_);
+    return has_begun_;
   }
   /// All were taken, and no more come.
   void clear() {
@@ -44,10 +50,9 @@ class SentChunks final : public Upstream {
 
   bool cancel() override {
     const std::lock_guard lock(mutex_);
-    const bool has_begun = has_taken_ || chunks_.empty();
     const bool never_ran =
         cancel_together(chunks_, [](const SentChunk& chunk) -> const ResultHandle& { return chunk.handle; });
-    return never_ran && !has_begun;
+    return never_ran && !has_begun_ && !is_empty_;
   }
   void kill() override {
     const std::lock_guard lock(mutex_);
@@ -59,7 +64,8 @@ class SentChunks final : public Upstream {
  private:
   std::mutex mutex_;
   std::vector<SentChunk> chunks_;
-  bool has_taken_ = false;
+  bool has_begun_ = false;
+  bool is_empty_ = true;  // nothing was sent: its value cannot be cancelled
 };
 
 /// Lives until its last chunk was collected; then it ends the task that the caller's future waits for.
@@ -118,7 +124,7 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
   Handle handle_ = 0;
   ChunkSink* sink_ = nullptr;
   std::exception_ptr failure_;        // the dispatch thread's alone until the end, as the next one
-  bool has_begun_ = false;            // some chunk was not cancelled before it ran
+  bool was_cancelled_ = false;        // some chunk, or what was left of it
   std::atomic<std::size_t> left_{1};  // chunks not yet collected, and one for the sending
 };
 
@@ -191,9 +197,18 @@ inline void AsyncMapJob::collect_when_ended(SentChunk chunk) {
   throw PoolClosed("the pool is being destroyed; it takes no more tasks");
 }
 
+/// Of a chunk that has ended: nobody wanted the items that have no result.
+inline bool was_left_unwanted(const SentChunk& chunk) {
+  const TaskNote& note = *chunk.handle.note();
+  const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
+  // relaxed: as collect_chunk() sees them
+  return note.is_unwanted.load(std::memory_order_relaxed) &&
+         header.finished.load(std::memory_order_relaxed) != chunk.items;
+}
+
 inline void AsyncMapJob::collect(SentChunk chunk) noexcept {
   const std::size_t items = chunk.items;
-  has_begun_ = has_begun_ || !chunk.handle.was_cancelled() || chunk.handle.has_begun();
+  was_cancelled_ |= chunk.handle.was_cancelled() || was_left_unwanted(chunk);
   try {
     collect_chunk(std::move(chunk), *sink_);
     const std::lock_guard lock(progress_mutex_);
@@ -217,16 +232,18 @@ inline void AsyncMapJob::finish_one() noexcept {
   }
 }
 
-/// An item that was cancelled has not failed; one that has itself thrown Cancelled, in a worker, has.
+/// An item that was cancelled has not failed. One has that has itself thrown Cancelled, which is of another type when
+/// it arrives, or something derived from that.
 inline void AsyncMapJob::end_as_items() {
   try {
     end_local_task(exchange_, handle_, finish());
   } catch (const Cancelled& reason) {
-    if (dynamic_cast<const RemoteOrigin*>(&reason) != nullptr) throw;
+    if (!was_cancelled_ || typeid(reason) != typeid(Cancelled)) throw;
+    const bool has_begun = chunks_->has_begun();
     cancel_local_task(
         exchange_, handle_,
-        has_begun_ ? "the map was cancelled before all its items had ended" : "the task was cancelled before it ran",
-        has_begun_);
+        has_begun ? "the map was cancelled before all its items had ended" : "the task was cancelled before it ran",
+        has_begun);
   }
 }
 

@@ -57,6 +57,7 @@ class Gather : public Upstream {
   LocalTask task_;
   std::mutex mutex_;
   std::vector<ResultHandle> parts_;  // under the mutex once it has started; empty once all have ended
+  bool may_have_run_ = true;         // some part of those; under the mutex, decided before they all went
   std::atomic<std::size_t> left_;    // parts that have not ended, and one for start()
 };
 
@@ -79,7 +80,7 @@ inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
 
 inline bool Gather::cancel() {
   const std::lock_guard lock(mutex_);
-  return !parts_.empty() && cancel_together(parts_, std::identity());
+  return parts_.empty() ? !may_have_run_ : cancel_together(parts_, std::identity());
 }
 
 inline void Gather::kill() {
@@ -92,15 +93,15 @@ inline void Gather::end_one() noexcept {
   if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   std::unique_lock lock(mutex_);
   std::vector<ResultHandle> parts = std::move(parts_);
+  may_have_run_ = std::any_of(parts.begin(), parts.end(), std::mem_fn(&ResultHandle::may_have_run));
   lock.unlock();
   end_all(std::move(parts));
 }
 
 inline void Gather::end_all(std::vector<ResultHandle> parts) {
-  const auto has_begun = [](const ResultHandle& part) { return !part.was_cancelled() || part.has_begun(); };
   try {
     for (ResultHandle& part : parts) {
-      if (part.was_cancelled()) return task_.cancel_as(part, std::any_of(parts.begin(), parts.end(), has_begun));
+      if (part.was_cancelled()) return task_.cancel_as(part, may_have_run_);
       if (!part.has_failed()) continue;
       part.mark_read();
       return task_.fail(failure_of(part, part.read()));

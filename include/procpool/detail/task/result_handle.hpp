@@ -87,6 +87,8 @@ class ResultHandle {
     const TaskNote* note = exchange_->slots.note(handle_);
     return note != nullptr && note->has_begun.load(std::memory_order_relaxed);  // relaxed: published with the word
   }
+  /// Of a task that has ended: false if cancel() says that it never ran.
+  [[nodiscard]] bool may_have_run() const noexcept { return !was_cancelled() || has_begun(); }
 
   /// What the Cancelled of one that was cancelled says. Nobody frees it.
   [[nodiscard]] const char* why_cancelled() const;

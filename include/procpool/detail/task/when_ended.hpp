@@ -28,14 +28,16 @@ class Source final : public Upstream {
   void set(ResultHandle handle) noexcept { handle_ = std::move(handle); }
   [[nodiscard]] const ResultHandle& handle() const noexcept { return handle_; }
 
+  /// The task has ended.
   [[nodiscard]] ResultHandle take() {
     const std::lock_guard lock(mutex_);
+    may_have_run_ = handle_.may_have_run();
     return std::move(handle_);
   }
 
   bool cancel() override {
     const std::lock_guard lock(mutex_);
-    return handle_.valid() && handle_.cancel();
+    return handle_.valid() ? handle_.cancel() : !may_have_run_;
   }
   void kill() override {
     const std::lock_guard lock(mutex_);
@@ -45,6 +47,7 @@ class Source final : public Upstream {
  private:
   std::mutex mutex_;
   ResultHandle handle_;
+  bool may_have_run_ = true;  // the task that was taken
 };
 
 }  // namespace procpool::detail
