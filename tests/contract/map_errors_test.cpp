@@ -194,6 +194,13 @@ TEST_CASE("an exception of the range that a map reads reaches its caller, and th
   pool.wait_idle();
 }
 
+TEST_CASE("a map that is sent asynchronously over more items than a vector can hold is refused, and leaves nothing") {
+  ProcessPool pool{1};
+  const auto too_many = std::views::iota(0L, 1L << 62);
+  CHECK_THROWS_AS(pool.map_async([](long x) { return x; }, too_many), std::length_error);
+  CHECK(pool.submit(same, 1).get() == 1);
+}
+
 TEST_CASE("an argument that cannot be sent fails the call that sends it, and the pool goes on") {
   ProcessPool pool{2};
   const auto ignore = [](const Fragile&) { return 1; };

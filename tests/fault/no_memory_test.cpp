@@ -179,3 +179,33 @@ TEST_CASE("a continuation for which the user's process has no memory fails alone
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(status == 0);
 }
+
+TEST_CASE("what cannot be begun for want of memory throws, and no count has the future that nobody got") {
+  const support::SharedGate gate;
+  ProcessPool pool{1};
+  const support::OpensAtEnd opens(gate);
+  auto running = pool.submit([gate = gate.get()] { gate->pass(); });
+  REQUIRE(gate->is_reached_by(1));
+  const auto refuse_in_turn = [&pool](auto begin) {
+    int refused = 0;
+    for (bool is_done = false; !is_done; ++refused) {
+      std::vector<Future<int>> given;
+      for (int i = 0; i < 2; ++i) given.push_back(pool.submit(twice, i));
+      Refusals::next = refused;
+      try {
+        begin(given);
+        is_done = Refusals::next >= 0;
+      } catch (const std::bad_alloc&) {
+      }
+      Refusals::next = -1;
+    }
+    CHECK(refused > 3);
+  };
+  refuse_in_turn([](std::vector<Future<int>>& given) { procpool::when_all(given); });
+  refuse_in_turn([&pool](const std::vector<Future<int>>&) { pool.map_async(twice, std::vector{1, 2}); });
+  gate->open();
+  running.get();
+  pool.wait_idle();
+  CHECK(pool.stats().failed == 0);
+  CHECK(pool.stats().dropped_failures == 0);
+}

@@ -86,7 +86,8 @@ namespace procpool {
 
 /// Consumes futures, perhaps of several pools, and gives one of the tuple of their values (std::monostate for void). It
 /// is ready when all tasks have ended; if some failed, it fails as the first of these did, by position. Its cancel()
-/// cancels all, and is true if none of them had begun.
+/// cancels all, and is true if none of them had begun. If it throws UsageError, because one of them has no result,
+/// none is consumed; if it throws for want of memory, of a slot or of a thread, all are let go.
 template <class... Futures>
   requires(sizeof...(Futures) > 0 && (detail::is_consumable<std::remove_reference_t<Futures>> && ...))
 auto when_all(Futures&&... futures) {

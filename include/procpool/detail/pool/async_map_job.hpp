@@ -131,7 +131,7 @@ class AsyncMapJob : public std::enable_shared_from_this<AsyncMapJob> {
 template <class Sink>
 class AsyncMapInto final : public AsyncMapJob {
  public:
-  AsyncMapInto(const Sender& terms, std::size_t total) : AsyncMapJob(terms, total) { sink_.expect(total); }
+  AsyncMapInto(const Sender& terms, std::size_t total) : AsyncMapJob(terms, total) {}
   [[nodiscard]] ResultHandle start(const Sender& terms, ChunkSource& source) {
     return AsyncMapJob::start(terms, source, sink_);
   }
@@ -157,6 +157,7 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
   sink_ = &sink;
   try {
     const std::size_t total = source.remaining();
+    sink.expect(total);
     const std::size_t share =
         total == Chunker::unknown ? 1 : std::max<std::size_t>(1, total / (terms.core->workers() * 8));
     while (!source.is_done()) {
@@ -167,8 +168,7 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
     }
     finish_sending();
   } catch (...) {
-    fail_local_task(exchange_, handle_, std::current_exception());  // The range threw, or the pool was closed.
-    result.mark_read();                                             // The caller is told.
+    cancel_local_task(exchange_, handle_, nullptr, false);  // The caller is told, and gets no future that could fail.
     {
       const std::lock_guard lock(progress_mutex_);  // What his callback refers to may go now.
       is_left_ = true;
@@ -182,8 +182,9 @@ inline ResultHandle AsyncMapJob::start(const Sender& terms, ChunkSource& source,
 /// Takes back the one that stands for the sending.
 inline void AsyncMapJob::finish_sending() {
   LocalTask sent(exchange_);
-  auto finish = std::make_unique<FinishSending>(shared_from_this(), sent.take_future());
+  ResultHandle future = sent.take_future();
   sent.succeed(nullptr);
+  auto finish = std::make_unique<FinishSending>(shared_from_this(), std::move(future));
   const ResultHandle& ended = finish->sent();
   run_when_ended(ended, std::move(finish));
 }

@@ -70,8 +70,7 @@ inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
       else run_when_ended(part, std::make_unique<Part>(gather));
     }
   } catch (...) {
-    gather->task_.fail(std::current_exception());  // else its note and this would keep each other
-    result.mark_read();                            // The caller is told.
+    gather->task_.cancel();  // else its note and this would keep each other; the caller is told
     throw;
   }
   gather->end_one();
