@@ -76,12 +76,13 @@ void write_failures(Scene& scene) {
   const auto address_of = [&](std::size_t i) { return reinterpret_cast<std::uint64_t>(records + i * 256); };
   scene.header->failures = count > 0 ? address_of(0) : scene.arena.hostile_address(scene.input);
   for (std::size_t i = 0; i < count; ++i) {
-    FailureRecord record{scene.input.take(), 0, scene.input.take<std::uint16_t>()};
+    FailureRecord record{scene.input.take(), 0, scene.input.take<std::uint16_t>(), count - i};
     const std::size_t next = scene.input.below(8);
     record.next = next < 7 ? address_of(next % count) : scene.arena.hostile_address(scene.input);
     std::memcpy(records + i * 256, &record, sizeof record);
     if (scene.input.below(8) == 0) scene.input.write_over(records + i * 256, sizeof record);
   }
+  scene.header->failed = scene.input.below(8);
 }
 
 void write_losses(Scene& scene, TaskNote& note) {

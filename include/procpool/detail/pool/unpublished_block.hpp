@@ -15,7 +15,7 @@
 
 namespace procpool::detail {
 
-/// The dead worker may have linked the failure of an item that it did not finish.
+/// The dead worker may have linked the failure of an item that it did not finish, and may have counted it then.
 inline void unlink_failure_of(std::uint64_t item, ChunkHeader& header, const Outbox& outbox) {
   // relaxed: the dead write nothing any more
   const auto* at = std::bit_cast<const std::byte*>(header.failures.load(std::memory_order_relaxed));
@@ -23,7 +23,8 @@ inline void unlink_failure_of(std::uint64_t item, ChunkHeader& header, const Out
   if (!outbox.holds(at, sizeof record)) return;
   std::memcpy(&record, at, sizeof record);
   if (record.item < item) return;
-  header.failures.store(record.next, std::memory_order_relaxed);  // relaxed: published with the slot's word
+  header.failures.store(record.next, std::memory_order_relaxed);   // relaxed: published with the slot's word
+  header.failed.store(record.nth - 1, std::memory_order_relaxed);  // relaxed: as above
 }
 
 /// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.

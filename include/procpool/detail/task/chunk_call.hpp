@@ -156,6 +156,7 @@ class ChunkRun {
     record.item = item;
     record.next = header().failures.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
     record.size = sizeof prefix + encoded.bytes().size();
+    record.nth = header().failed.load(std::memory_order_relaxed) + 1;  // relaxed: as above
     std::byte* block = allocate(sizeof record + static_cast<std::size_t>(record.size));
     if (block == nullptr) return;
     std::memcpy(block, &record, sizeof record);
@@ -163,6 +164,8 @@ class ChunkRun {
     std::memcpy(block + sizeof record + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
     // relaxed: published with `finished`
     header().failures.store(std::bit_cast<std::uint64_t>(block), std::memory_order_relaxed);
+    // (3) release-store, pairs with (1) of chunk_failures.hpp: the list holds as many.
+    header().failed.store(record.nth, std::memory_order_release);
   }
 
   TaskContext& context_;

@@ -22,6 +22,9 @@ struct alignas(64) ChunkHeader {
   std::atomic<std::uint64_t> failures{0};  // address of the last FailureRecord, or 0; by the worker
   std::atomic<std::uint64_t> elapsed{0};   // nanoseconds spent on finished items; by the worker
   std::atomic<bool> is_unwanted{false};    // no further item is to begin; by the user's process
+  // At most the records that `failures` leads to; by the worker, by the supervisor at a death. If there are fewer, a
+  // wild write has cut the list, and what lies where an item has no value would pass for one.
+  std::atomic<std::uint64_t> failed{0};
 };
 
 /// Where the encoded result of an item lies in the outbox; of a failed item, nowhere.
@@ -35,6 +38,7 @@ struct FailureRecord {
   std::uint64_t item = 0;
   std::uint64_t next = 0;  // the record made before, or 0
   std::uint64_t size = 0;  // of the exception, in bytes
+  std::uint64_t nth = 0;   // of the chunk's, from 1
 };
 
 }  // namespace procpool::detail

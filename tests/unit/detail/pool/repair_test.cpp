@@ -483,7 +483,7 @@ struct ChunkStage : Stage {
   void link_failure(std::size_t item) {
     writer.set_item(static_cast<std::uint32_t>(item));
     std::byte* const at = writer.allocate(sizeof(FailureRecord));
-    const FailureRecord record{item, header->failures.load(), 0};
+    const FailureRecord record{item, header->failures.load(), 0, header->failed.load() + 1};
     std::memcpy(at, &record, sizeof record);
     header->failures = std::bit_cast<std::uint64_t>(at);
   }
@@ -510,13 +510,19 @@ TEST_CASE("of a chunk the item at which the worker died is lost, and the rest is
   }
   SECTION("its block was stored") { stage.store_block(1); }
   SECTION("its failure was linked") { stage.link_failure(1); }
+  SECTION("its failure was linked and counted") {
+    stage.link_failure(1);
+    stage.header->failed = 1;
+  }
   SECTION("it was finished, and nothing was said yet about its block") {
     stage.store_block(1);
     stage.header->finished = 2;
     lost = 2;
   }
+  std::size_t failed = 0;
   SECTION("its failure was finished, and nothing was said yet about its block") {
     stage.link_failure(1);
+    stage.header->failed = failed = 1;
     stage.header->finished = 2;
     lost = 2;
   }
@@ -532,6 +538,8 @@ TEST_CASE("of a chunk the item at which the worker died is lost, and the rest is
     CHECK(death.signal() == SIGKILL);
   }
   CHECK(stage.header->finished == lost + 1);
+  CHECK(stage.header->failed == failed);
+  CHECK((stage.header->failures != 0) == (failed != 0));
   CHECK(stage.blocks[0].address != 0);
   if (lost < 3) CHECK(stage.blocks[lost].address == 0);
   CHECK(stage.pool.slot(*stage.task).load().phase() == (lost == 2 ? Phase::done : Phase::queued));
