@@ -11,8 +11,10 @@
 
 namespace procpool::detail {
 
-/// No worker finishes more items than there are: a wild write says so, and of no item it is known whether it ran.
+/// No worker finishes more items than there are: a wild write says so, and of no item it is known whether it ran. Nor
+/// is the chunk tried again: the next worker would find nothing left to run.
 [[nodiscard]] inline bool has_ruined_count(const TaskNote& note) {
+  if (note.items == 0) return false;  // no chunk
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
   return header.finished.load(std::memory_order_relaxed) > note.items;  // relaxed: the dead write nothing any more
 }

@@ -164,13 +164,15 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
 
 /// True if the terms of the task allow another try; if not, the report tells of those before.
 inline bool Repair::is_tried_again(const TaskNote* note, DeathReport& report, std::size_t item) {
-  return note != nullptr && note->tries && !is_unwanted(note) && note->tries->try_again_after(report, item);
+  if (note == nullptr || !note->tries || is_unwanted(note) || has_ruined_count(*note)) return false;
+  return note->tries->try_again_after(report, item);
 }
 
 /// Of a task that is Overdue the future has failed already.
 inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNote* note) {
   if (word.is_overdue()) return end(handle, word, Phase::lost);
   if (note != nullptr && note->tries && !is_unwanted(note)) {
+    if (has_ruined_count(*note)) return end(handle, word, Phase::lost);
     note->tries->count_timeout();
     if (note->has_own_result && may_begin_anew(*note)) begin_anew(*note);  // one that is spoiled fails anyway
     return requeue(handle, word, word.with_requeues(0).without_stop());

@@ -591,9 +591,14 @@ TEST_CASE("a chunk whose items ruin the count of finished ones, and die, ends al
 
 TEST_CASE("of a chunk whose count of finished items was ruined to more than there are, no item passes for finished") {
   ChunkStage stage;
+  if (GENERATE(false, true)) {
+    SupervisedTerms terms;
+    terms.retries = 2;
+    stage.pool.exchange().slots.note(stage.task->handle())->tries = std::make_unique<Tries>(terms);
+  }
   stage.header->finished = 4;
   stage.die();
-  CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::lost);
+  REQUIRE(stage.pool.slot(*stage.task).load().phase() == Phase::lost);
   const std::exception_ptr failure = stage.task->read().failure;
   REQUIRE(failure != nullptr);
   try {
@@ -601,6 +606,27 @@ TEST_CASE("of a chunk whose count of finished items was ruined to more than ther
   } catch (const procpool::WorkerDied& death) {
     CHECK(death.label() == "a label");
     CHECK_FALSE(death.position().has_value());
+  }
+  stage.give_back();
+}
+
+TEST_CASE("a chunk that ran too long is not tried again if its count of finished items was ruined") {
+  ChunkStage stage;
+  SupervisedTerms terms;
+  terms.retries_on_timeout = 2;
+  stage.pool.exchange().slots.note(stage.task->handle())->tries = std::make_unique<Tries>(terms);
+  REQUIRE(stage.pool.exchange().condemn(stage.task->handle(), stage.pool.slot(*stage.task).load()));
+  SECTION("it was") {
+    stage.header->finished = 4;
+    stage.die();
+    REQUIRE(stage.pool.slot(*stage.task).load().phase() == Phase::lost);
+    const std::exception_ptr failure = stage.task->read().failure;
+    REQUIRE(failure != nullptr);
+    CHECK_THROWS_AS(std::rethrow_exception(failure), procpool::SerializationError);
+  }
+  SECTION("it was not") {
+    stage.die();
+    CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::queued);
   }
   stage.give_back();
 }
