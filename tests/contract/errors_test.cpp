@@ -257,6 +257,15 @@ TEST_CASE("a result larger than the shared memory is an error of its task alone"
   CHECK(outcomes.at(2)->size() == std::size_t{1} << 20);
 }
 
+TEST_CASE("a result of an item that is larger than the shared memory is told by the item's name, whatever its chunk") {
+  ProcessPool pool{{.workers = 1, .shared_memory = std::size_t{32} << 20}};
+  const auto make = [](int megabytes) { return std::string(static_cast<std::size_t>(megabytes) << 20, 'x'); };
+  const auto outcomes = pool.with({.chunk_size = 3}).map_outcomes(make, std::vector{0, 0, 0, 1, 48, 0});
+  CHECK(outcomes.at(3).has_value());
+  CHECK_THROWS_AS(outcomes.at(4).value(), SharedMemoryExhausted);
+  CHECK_THROWS_WITH(outcomes.at(4).value(), ContainsSubstring("the result of item 4 of a map needs 5033"));
+}
+
 TEST_CASE("a pool that is used inside one of its own workers says so") {
   ProcessPool pool{1};
   const auto used_by = [&pool](auto use) { return pool.submit(from_snapshot(use)).get(); };

@@ -4,7 +4,9 @@
 /// @file
 /// The sole owner of a slot whose task was sent: waits for it, reads it, gives it back.
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -250,8 +252,15 @@ inline std::exception_ptr ResultHandle::why_exhausted(std::uint64_t bytes) const
     return std::make_exception_ptr(
         damage("the result of ", name_of(note()), "says that it needs more memory than there are addresses"));
   }
+  std::optional<std::size_t> item;
+  if (const TaskNote* chunk = note(); chunk != nullptr && chunk->items > 0 && !chunk->has_own_result) {
+    const auto& header = *reinterpret_cast<const ChunkHeader*>(chunk->results.data());
+    // relaxed: published with the slot's word
+    const std::size_t finished = header.finished.load(std::memory_order_relaxed);
+    item = chunk->first_position + std::min(finished, chunk->items - 1);
+  }
   return std::make_exception_ptr(SharedMemoryExhausted(
-      message({"the result of ", name_of(note()), " needs ", bytes, " bytes; the memory for results holds ",
+      message({"the result of ", name_of(note(), item), " needs ", bytes, " bytes; the memory for results holds ",
                exchange_->outbox.capacity(),
                " and is shared with results not yet taken: take those, or raise PoolOptions::shared_memory if the "
                "system has it"})));
