@@ -233,8 +233,8 @@ inline void AsyncMapJob::finish_one() noexcept {
   }
 }
 
-/// An item that was cancelled has not failed. One has that has itself thrown Cancelled, which is of another type when
-/// it arrives, or something derived from that.
+/// An item that was cancelled has not failed. One that has itself thrown Cancelled, or what is derived from it, has:
+/// that arrives as another type.
 inline void AsyncMapJob::end_as_items() {
   try {
     end_local_task(exchange_, handle_, finish());
