@@ -21,12 +21,17 @@ namespace procpool::detail {
   return word.owner() == index && word.is_in_hand();
 }
 
-/// True if a row that names this cell says that work is left. A worker that is stopped after its task has ended, and
-/// before its row says so, holds nobody up. What a wild write has ruined is as the worker will say.
-[[nodiscard]] inline bool names_open_task(Cell cell, const SlotTable& slots) noexcept {
+/// True if the row of worker `index`, which names this cell, says that work is left. A worker that is stopped after its
+/// task has ended, and before its row says so, holds nobody up. That of a dead one stays until it is known what becomes
+/// of its task, and one that a wild write has ruined until the worker says more.
+[[nodiscard]] inline bool names_open_task(PoolLayout& layout, const SlotTable& slots, std::size_t index, Cell cell) {
   if (cell.bits == 0 || !slots.contains(cell.handle())) return cell.bits != 0;
   const StateWord word = slots[cell.handle()].load();
-  return word.ticket() == cell.ticket() && (word.phase() == Phase::queued || word.is_in_hand());
+  if (word.ticket() == cell.ticket() && (word.phase() == Phase::queued || word.is_in_hand())) return true;
+  const LifeRegister& lives = layout.lives(index);
+  // relaxed: the word of a task that was queued again is younger than the death; an old birth only says that work is
+  // left, and a death and a burial since the row was read have moved the task, which the caller sees.
+  return lives.dead.load(std::memory_order_relaxed) >= lives.born.load(std::memory_order_relaxed);
 }
 
 class Strays {

@@ -210,7 +210,8 @@ inline bool Supervisor::work_is_outstanding() {
     if (layout_.row(i).mailbox.load(std::memory_order_acquire) != 0) return true;
     // (7) acquire-load, pairs with (1) of worker.hpp, (9) of worker.hpp, (1) of repair.hpp: what became of the task is
     // visible to whoever finds the pool idle. The row was set before the cell of its task was dead.
-    if (names_open_task(Cell(layout_.row(i).current.load(std::memory_order_acquire)), exchange_.slots)) return true;
+    const Cell current(layout_.row(i).current.load(std::memory_order_acquire));
+    if (names_open_task(layout_, exchange_.slots, i, current)) return true;
   }
   return false;
 }
