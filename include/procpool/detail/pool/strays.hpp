@@ -29,9 +29,10 @@ namespace procpool::detail {
   const StateWord word = slots[cell.handle()].load();
   if (word.ticket() == cell.ticket() && (word.phase() == Phase::queued || word.is_in_hand())) return true;
   const LifeRegister& lives = layout.lives(index);
-  // relaxed: the word of a task that was queued again is younger than the death; an old birth only says that work is
-  // left, and a death and a burial since the row was read have moved the task, which the caller sees.
-  return lives.dead.load(std::memory_order_relaxed) >= lives.born.load(std::memory_order_relaxed);
+  // relaxed: the word of a task that was queued again is younger than the death; an old wish only says that work is
+  // left, and a death and a burial since the row was read have moved the task, which the caller sees. Not `born`, which
+  // is written when the worker may have run a task already.
+  return lives.dead.load(std::memory_order_relaxed) >= lives.wanted.load(std::memory_order_relaxed);
 }
 
 class Strays {
