@@ -51,8 +51,8 @@ TEST_CASE("a pool is not said to be idle while a dead worker's task is on its wa
     PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < few_tasks; ++i) open.push_back(tasks.submit(pool, i));
-    while (!pool.core().wait_idle(deadline_in(std::chrono::nanoseconds(0)))) {
-    }
+    std::chrono::milliseconds patience{0};  // now and then some, lest whoever looks keeps all others from running
+    while (!pool.core().wait_idle(deadline_in(patience))) patience = std::chrono::milliseconds(1) - patience;
     for (std::size_t i = 0; i < few_tasks; ++i) {
       demand(open[i].is_ready(), "a pool is said to be idle whose task has not ended");
       static_cast<void>(tasks.take(i, std::move(open[i])));
