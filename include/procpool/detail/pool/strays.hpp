@@ -55,7 +55,11 @@ class Strays {
 };
 
 inline bool Strays::is_stray(Handle handle, StateWord word, const std::vector<Handle>& waiting) {
-  if (exchange_.slots.is_local(handle)) return exchange_.slots.has_ended_locally(handle) && !word.is_over();
+  if (exchange_.slots.is_local(handle)) {
+    // Free is what the word says when the slot was given back since it was looked at; if a wild write has made it so,
+    // whoever waits for the task sees it.
+    return exchange_.slots.has_ended_locally(handle) && !word.is_over() && word.phase() != Phase::free;
+  }
   if (word.phase() == Phase::queued) return is_queued_nowhere(handle, word);
   if (word.is_in_hand()) return is_run_by_nobody(handle, word, waiting);
   return word.phase() > Phase::lost && exchange_.slots.was_in_use(handle);
