@@ -51,6 +51,12 @@ class Exchange final : public Retained {
   /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
   std::mutex submit_mutex;
 
+  /// Of a task of this process, so that in its slot none that follows it ever has the same word: who has seen the word
+  /// before it was given back, and ends what he has seen, ends no other.
+  [[nodiscard]] std::uint64_t next_local_ticket() noexcept {
+    return local_tickets_.fetch_add(1, std::memory_order_relaxed);  // relaxed: only to be another than all before
+  }
+
   /// A task has ended in this process: wakes who sleeps on it and tells who watches it. `before` is its last word.
   void announce_end(Handle handle, StateWord before) {
     if (before.is_waited_for()) slots[handle].wake_sleepers();
@@ -205,6 +211,7 @@ class Exchange final : public Retained {
   AbandonedTasks abandoned_;
   std::atomic<std::uint64_t> dropped_failures_{0};
   std::atomic<std::uint64_t> past_failures_{0};
+  std::atomic<std::uint64_t> local_tickets_{1};  // a fresh slot says 0
 };
 
 inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds spin_budget)

@@ -38,7 +38,7 @@ namespace local_task_detail {
   const Handle handle = local_task_detail::allocate_slot(exchange);
   exchange.retain();
   exchange.slots.set_local_note(handle, std::move(note));
-  exchange.slots[handle].store(StateWord(0).with_owner(no_worker).with_phase(Phase::running));
+  exchange.slots[handle].store(StateWord::queued(exchange.next_local_ticket()).with_phase(Phase::running));
   return ResultHandle(exchange, handle);
 }
 

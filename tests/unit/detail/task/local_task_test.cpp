@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -17,6 +19,7 @@ using procpool::detail::Handle;
 using procpool::detail::LocalTask;
 using procpool::detail::Phase;
 using procpool::detail::ResultHandle;
+using procpool::detail::Slot;
 using procpool::detail::StateWord;
 using support::PoolWithoutProcesses;
 
@@ -45,6 +48,22 @@ void end_all(const std::vector<ResultHandle>& tasks) {
 }
 
 }  // namespace
+
+TEST_CASE("the word of a continuation is that of no other that had its slot before") {
+  // Who looks for tasks that nobody ends may have seen the word of one that was given back since.
+  PoolWithoutProcesses pool(1);
+  Exchange& exchange = pool.exchange();
+  std::set<std::uint64_t> words;
+  for (int i = 0; i < 5; ++i) {
+    LocalTask task(exchange);
+    const ResultHandle future = task.take_future();
+    CHECK(future.handle() == 0);
+    Slot& slot = exchange.slots[future.handle()];
+    CHECK(words.insert(slot.load().bits()).second);
+    if (StateWord old = StateWord(*words.begin()); i > 0) CHECK_FALSE(slot.transition(old, old.with_phase(Phase::lost)));
+    task.succeed(nullptr);
+  }
+}
 
 TEST_CASE("a continuation gets the slot of a dropped task that has ended") {
   PoolWithoutProcesses pool(1);
