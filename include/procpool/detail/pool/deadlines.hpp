@@ -74,11 +74,14 @@ class Deadlines {
     bool is_late = false;  // it was asked to stop
   };
 
+  /// False if there was no memory for it: then it has changed nothing.
   template <class Step>
-  static void try_to(Step step) {
+  static bool try_to(Step step) {
     try {
       step();
-    } catch (const std::bad_alloc&) {  // It has changed nothing.
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
     }
   }
   void extend_if_late(Clock::time_point now);
@@ -113,6 +116,7 @@ class Deadlines {
   std::size_t kept_waiting_ = 0;
   // The supervisor's alone:
   std::size_t next_watched_ = 0;
+  bool could_end_waiting_ = true;
   Clock::time_point next_ = Clock::time_point::max();
   Clock::time_point planned_ = Clock::time_point::max();
 };
@@ -133,10 +137,12 @@ inline bool Deadlines::tick(Clock::time_point now) {
     const std::lock_guard lock(mutex_);
     extend_if_late(now);
     next_ = Clock::time_point::max();
-    for (std::size_t index = 0; index < layout_.workers(); ++index) try_to([&] { look_at_worker(index, now); });
+    for (std::size_t index = 0; index < layout_.workers(); ++index) {
+      static_cast<void>(try_to([&] { look_at_worker(index, now); }));
+    }
     forget_ended();
   }
-  try_to([&] { end_waiting(now); });
+  could_end_waiting_ = try_to([&] { end_waiting(now); });
   return wish_deaths();
 }
 
@@ -144,7 +150,8 @@ inline std::chrono::nanoseconds Deadlines::until_next(Clock::time_point now, std
   {
     const std::lock_guard lock(mutex_);
     if (!watched_.empty()) longest = std::min<std::chrono::nanoseconds>(longest, fine_tick);
-    if (!waiting_.empty()) next_ = std::min(next_, waiting_.front().deadline);
+    // Who had no memory to end one tries it again at the next fine tick, not at once.
+    if (!waiting_.empty() && could_end_waiting_) next_ = std::min(next_, waiting_.front().deadline);
   }
   if (next_ - now < longest) longest = std::max(next_ - now, std::chrono::nanoseconds::zero());
   planned_ = now + longest;

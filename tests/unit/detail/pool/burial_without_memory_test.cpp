@@ -251,7 +251,9 @@ TEST_CASE("a deadline at which there is no memory to say so is told at a later t
       static_cast<void>(deadlines.tick(begin + std::chrono::seconds(2)));
       Refusals::next = -1;
       stage.was_refused = Refusals::count.load() != before;
-      static_cast<void>(deadlines.tick(begin + std::chrono::seconds(2)));
+      const Clock::time_point late = begin + std::chrono::seconds(2);
+      CHECK(deadlines.until_next(late, std::chrono::seconds(1)) > std::chrono::seconds::zero());  // It does not spin.
+      static_cast<void>(deadlines.tick(late));
       for (ResultHandle& task : tasks) {
         if (is_running) CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::TaskTimeout);
         else CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::QueueTimeout);
