@@ -47,6 +47,8 @@ class ChunkReduction {
             // A T of its own, for what `reduce` returns may refer to what it was given.
             if (reduced) item = T(std::invoke(reduce, std::move(*reduced), std::move(item)));
             reduced.emplace(std::move(item));
+            chunk.leave_if_forked();
+            return true;
           });
           if (reduced && context.result.kind == ResultKind::none) write_result(context, *reduced);
         },

@@ -247,7 +247,7 @@ inline void Worker::run(WorkerSelf& self, const Claim& claim) {
   const GivenTerms terms = slot.task.has(TaskRecord::has_terms) ? Terms::read(slot.task.block()) : GivenTerms{};
   self.label = terms.label;
   self.progress = terms.progress;
-  self.retries_on_exception = self.retries_left = terms.retries_on_exception;
+  self.retries_on_exception = terms.retries_on_exception;
   row_.label.show(self.label);
   TaskContext context(slot.task, self, outbox_);
   if (terms.usage == nullptr) {

@@ -42,12 +42,10 @@ class OutboxWriter {
   OutboxWriter(Outbox& outbox, Life life, std::atomic<std::uint64_t>& filling) noexcept
       : outbox_(outbox), life_(life), filling_(filling) {}
 
-  /// A block of `bytes` bytes, aligned to 64. Null: the shared memory has no room.
-  [[nodiscard]] std::byte* allocate(std::size_t bytes);
-
-  /// The item of a chunk that the next blocks are for, until another is set.
   static constexpr std::uint32_t no_item = 0xFFFFFFFF;  // the chunk itself, or a single task
-  void set_item(std::uint32_t item) noexcept { item_ = item; }
+
+  /// A block of `bytes` bytes, aligned to 64, for the `item`th of a chunk. Null: the shared memory has no room.
+  [[nodiscard]] std::byte* allocate(std::size_t bytes, std::uint32_t item = no_item);
 
   /// The parent can find the block handed out last.
   void published() noexcept {
@@ -59,7 +57,7 @@ class OutboxWriter {
   static constexpr std::size_t alignment = 64;
   static constexpr std::size_t rewind_after = 4096;  // bytes; keeps a worker with few results open in its cache
 
-  [[nodiscard]] std::byte* allocate_alone(std::size_t bytes);
+  [[nodiscard]] std::byte* allocate_alone(std::size_t bytes, std::uint32_t item);
   [[nodiscard]] bool has_room_for(std::size_t bytes) noexcept;
   [[nodiscard]] bool commit_behind_used(std::size_t bytes) noexcept {
     const std::size_t index = extents_.back();
@@ -68,19 +66,18 @@ class OutboxWriter {
   }
   [[nodiscard]] bool change_extent(std::size_t bytes);
   [[nodiscard]] bool change_to_committed(std::size_t bytes);
-  void hand_out(std::size_t index) noexcept;
+  void hand_out(std::size_t index, std::uint32_t item) noexcept;
 
   Outbox& outbox_;
   Life life_;
   std::atomic<std::uint64_t>& filling_;
   bool is_filling_ = false;
-  std::uint32_t item_ = no_item;
   std::vector<std::size_t> extents_;  // shared ones of this life; the last is being filled
 };
 
-inline std::byte* OutboxWriter::allocate(std::size_t bytes) {
+inline std::byte* OutboxWriter::allocate(std::size_t bytes, std::uint32_t item) {
   bytes = (bytes + alignment - 1) / alignment * alignment;
-  if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes);
+  if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes, item);
   const bool has_room = has_room_for(bytes) || change_extent(bytes);
   if (!(has_room && commit_behind_used(bytes)) && !change_to_committed(bytes)) return nullptr;
   const std::size_t index = extents_.back();
@@ -88,7 +85,7 @@ inline std::byte* OutboxWriter::allocate(std::size_t bytes) {
   const std::size_t used = extent.used.load(std::memory_order_relaxed);  // relaxed: the owner's, as all below
   // relaxed: before the count, as (2) says; whoever adopts the extent finds no counted block behind its end.
   extent.used.store(used + bytes, std::memory_order_relaxed);
-  hand_out(index);
+  hand_out(index, item);
   return outbox_.address(index) + used;
 }
 
@@ -135,7 +132,7 @@ inline bool OutboxWriter::change_to_committed(std::size_t bytes) {
 }
 
 /// A large block gets a run of extents to itself, which the parent frees as soon as it has read it.
-inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
+inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes, std::uint32_t item) {
   std::optional<std::size_t> first = outbox_.claim(life_, bytes);
   if (!first) return nullptr;
   const std::size_t run = (bytes + outbox_.extent_size() - 1) / outbox_.extent_size();
@@ -144,7 +141,7 @@ inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
     first = outbox_.claim(life_, bytes, Pages::committed);
     if (!first) return nullptr;
   }
-  hand_out(*first);
+  hand_out(*first, item);
   // A death before the next store leaves extents of which each is taken back by itself.
   // (1) seq_cst-fence, pairs with (8) of supervisor.hpp: whoever has learnt of the death finds the stores in this
   // order, since a process ends between two instructions.
@@ -154,13 +151,13 @@ inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes) {
   return outbox_.address(*first);
 }
 
-inline void OutboxWriter::hand_out(std::size_t index) noexcept {
+inline void OutboxWriter::hand_out(std::size_t index, std::uint32_t item) noexcept {
   Extent& extent = outbox_.extent(index);
   // relaxed: only this worker writes the count while it lives; a publish or its death orders the rest.
   const std::uint64_t count = extent.allocated.load(std::memory_order_relaxed) + 1;
   // A death between the two stores leaves a word whose count is not the extent's: nothing was handed out. relaxed: read
   // after the death only.
-  filling_.store(FillingWord(index, count, item_).bits, std::memory_order_relaxed);
+  filling_.store(FillingWord(index, count, item).bits, std::memory_order_relaxed);
   // (2) seq_cst-fence, pairs with (8) of supervisor.hpp: in this order for that reader; see (1).
   std::atomic_signal_fence(std::memory_order_seq_cst);
   extent.allocated.store(count, std::memory_order_relaxed);  // relaxed: as above

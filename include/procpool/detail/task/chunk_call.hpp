@@ -80,16 +80,16 @@ class ChunkRun {
  public:
   explicit ChunkRun(TaskContext& context) noexcept : context_(context), block_(context.arguments().data()) {
     std::memcpy(&prefix_, block_, sizeof prefix_);
+    items_ = context.arguments().subspan(static_cast<std::size_t>(prefix_.first_item));
+    results_ = prefix_.results + sizeof(ChunkHeader);
   }
 
   [[nodiscard]] const ChunkPrefix& prefix() const noexcept { return prefix_; }
   [[nodiscard]] ChunkHeader& header() const noexcept { return *reinterpret_cast<ChunkHeader*>(prefix_.results); }
-  [[nodiscard]] std::byte* results() const noexcept { return prefix_.results + sizeof(ChunkHeader); }
+  [[nodiscard]] std::byte* results() const noexcept { return results_; }
 
   /// The bytes of all items.
-  [[nodiscard]] std::span<const std::byte> items() const noexcept {
-    return context_.arguments().subspan(static_cast<std::size_t>(prefix_.first_item));
-  }
+  [[nodiscard]] std::span<const std::byte> items() const noexcept { return items_; }
   [[nodiscard]] std::size_t offset_of(std::size_t i) const noexcept {
     if (prefix_.stride != 0) return i * static_cast<std::size_t>(prefix_.stride);
     std::uint64_t offset = 0;
@@ -97,8 +97,9 @@ class ChunkRun {
     return static_cast<std::size_t>(offset);
   }
 
-  /// Runs the items that are left; `run_item(i)` calls and stores. Ends early if nobody wants the rest, or if the
-  /// memory for results is exhausted: then the chunk's own result says so, for the items that are left.
+  /// Runs the items that are left; `run_item(i)` calls, leaves if a fork of the user's comes back from that, and stores;
+  /// false if the memory for results is exhausted, which now is the chunk's own result, for the items that are left.
+  /// Ends early then, or if nobody wants the rest.
   template <class RunItem>
   void run(RunItem run_item) {
     const auto begin = std::chrono::steady_clock::now();
@@ -106,19 +107,16 @@ class ChunkRun {
     for (std::uint64_t i = header().finished.load(std::memory_order_relaxed); i < prefix_.items; ++i) {
       // (2) acquire-load, pairs with (3) of result_handle.hpp: who finds that it has ended early knows why.
       if (header().is_unwanted.load(std::memory_order_acquire)) break;
-      context_.outbox.set_item(static_cast<std::uint32_t>(i));
-      context_.worker.retries_left = context_.worker.retries_on_exception;
-      run_guarded([&] { run_item(static_cast<std::size_t>(i)); },
-                  [&](const std::exception_ptr& thrown) { record_failure(i, thrown); });
-      if (context_.result.kind == ResultKind::outbox_exhausted) break;
+      bool is_told = false;
+      run_guarded([&] { is_told = run_item(static_cast<std::size_t>(i)); },
+                  [&](const std::exception_ptr& thrown) { is_told = record_failure(i, thrown); });
+      if (!is_told) break;
       if (standard_streams_hold_text()) flush_standard_streams();
-      context_.leave_if_forked();
       // (1) release-store, pairs with (1) of chunk_collector.hpp, (1) of exchange.hpp, (2) of repair.hpp: the result,
       // or the record of the failure, is there.
       header().finished.store(i + 1, std::memory_order_release);
       context_.outbox.published();
     }
-    context_.outbox.set_item(OutboxWriter::no_item);
     const auto elapsed = std::chrono::steady_clock::now() - begin;
     // relaxed: published with the slot's word
     const std::uint64_t before = header().elapsed.load(std::memory_order_relaxed);
@@ -127,29 +125,30 @@ class ChunkRun {
 
   void leave_if_forked() const noexcept { context_.leave_if_forked(); }
 
-  /// Stores the encoded result of item `i`.
+  /// Stores the encoded result of item `i`; false if there is no memory for it.
   template <class R>
-  void store_block(std::size_t i, const R& value) {
+  [[nodiscard]] bool store_block(std::size_t i, const R& value) {
     const ScratchEncoding encoding;
     encoding->add(value);
     ItemBlock block;
-    std::byte* bytes = allocate(encoding->size());
-    if (bytes == nullptr) return;
+    std::byte* bytes = allocate(encoding->size(), i);
+    if (bytes == nullptr) return false;
     encoding->write_to(bytes);
     block.address = std::bit_cast<std::uint64_t>(bytes);
     block.size = encoding->size();
     std::memcpy(results() + i * sizeof block, &block, sizeof block);
+    return true;
   }
 
  private:
   /// Null: the memory for results is exhausted, which now is the chunk's result.
-  [[nodiscard]] std::byte* allocate(std::size_t bytes) {
-    std::byte* block = context_.allocate_result(bytes, ResultKind::none);
+  [[nodiscard]] std::byte* allocate(std::size_t bytes, std::size_t item) {
+    std::byte* block = context_.allocate_result(bytes, ResultKind::none, static_cast<std::uint32_t>(item));
     if (block != nullptr) context_.result = ResultHeader{};
     return block;
   }
 
-  void record_failure(std::uint64_t item, const std::exception_ptr& thrown) noexcept {
+  [[nodiscard]] bool record_failure(std::uint64_t item, const std::exception_ptr& thrown) noexcept {
     const EncodedException encoded = encode_exception(thrown);
     const ExceptionPrefix prefix{current_pid()};
     FailureRecord record;
@@ -157,8 +156,8 @@ class ChunkRun {
     record.next = header().failures.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
     record.size = sizeof prefix + encoded.bytes().size();
     record.nth = header().failed.load(std::memory_order_relaxed) + 1;  // relaxed: as above
-    std::byte* block = allocate(sizeof record + static_cast<std::size_t>(record.size));
-    if (block == nullptr) return;
+    std::byte* block = allocate(sizeof record + static_cast<std::size_t>(record.size), item);
+    if (block == nullptr) return false;
     std::memcpy(block, &record, sizeof record);
     std::memcpy(block + sizeof record, &prefix, sizeof prefix);
     std::memcpy(block + sizeof record + sizeof prefix, encoded.bytes().data(), encoded.bytes().size());
@@ -166,11 +165,14 @@ class ChunkRun {
     header().failures.store(std::bit_cast<std::uint64_t>(block), std::memory_order_relaxed);
     // (3) release-store, pairs with (1) of chunk_failures.hpp: the list holds as many.
     header().failed.store(record.nth, std::memory_order_release);
+    return true;
   }
 
   TaskContext& context_;
   const std::byte* block_;
   ChunkPrefix prefix_;
+  std::span<const std::byte> items_;
+  std::byte* results_;
 };
 
 /// A chunk whose items are F called with values sent as `Sent...`.
@@ -189,7 +191,9 @@ class ChunkCall {
           ChunkRun chunk(context);
           F& function = cache().get(chunk.prefix(), decode_callable<F>);
           void* state = context.worker.state;
-          chunk.run([&](std::size_t i) { try_often(context.worker, [&] { run_item(chunk, i, function, state); }); });
+          chunk.run([&](std::size_t i) {
+            return try_often(context.worker, [&] { return run_item(chunk, i, function, state); });
+          });
         },
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });
   }
@@ -207,22 +211,26 @@ class ChunkCall {
   }
 
  private:
-  static void run_item(ChunkRun& chunk, std::size_t i, F& function, void* state) {
+  static bool run_item(ChunkRun& chunk, std::size_t i, F& function, void* state) {
+    bool is_stored = true;
     if constexpr (chunk_results_of<Result> == ChunkResults::none) {
       call_item(chunk, i, function, state);
+      chunk.leave_if_forked();
     } else if constexpr (chunk_results_of<Result> == ChunkResults::dense) {
       const Result result(call_item(chunk, i, function, state));
       chunk.leave_if_forked();
       std::memcpy(chunk.results() + i * sizeof result, std::addressof(result), sizeof result);
     } else {
-      chunk.store_block(i, Result(call_item(chunk, i, function, state)));
+      is_stored = chunk.store_block(i, Result(call_item(chunk, i, function, state)));
+      chunk.leave_if_forked();
     }
+    return is_stored;
   }
 
   template <std::size_t... I>
   static typename Shape::Arrived receive(const ChunkRun& chunk, std::size_t i, std::index_sequence<I...>) {
     if constexpr (items_are_flat<Sent...>) {
-      const std::byte* item = chunk.items().data() + chunk.offset_of(i);
+      const std::byte* item = chunk.items().data() + i * ChunkBuilder<Sent...>::stride;
       return typename Shape::Arrived{FlatLayout<Sent...>::template read<I>(item)...};
     } else {
       Decoder decoder(chunk.items(), chunk.offset_of(i));

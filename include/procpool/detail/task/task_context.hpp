@@ -35,10 +35,11 @@ class TaskContext {
     if (!worker.home.is_here()) ::_exit(0);
   }
 
-  /// A block for `bytes` bytes of the result; null if there is no room, which then is the result.
-  [[nodiscard]] std::byte* allocate_result(std::size_t bytes, ResultKind kind) {
+  /// A block for `bytes` bytes of the result, or of that of an item; null if there is no room, which then is the result.
+  [[nodiscard]] std::byte* allocate_result(std::size_t bytes, ResultKind kind,
+                                           std::uint32_t item = OutboxWriter::no_item) {
     leave_if_forked();
-    std::byte* block = outbox.allocate(bytes);
+    std::byte* block = outbox.allocate(bytes, item);
     result.kind = block != nullptr ? kind : ResultKind::outbox_exhausted;
     result.word = std::bit_cast<std::uint64_t>(block);
     result.size = bytes & ResultHeader::largest_size;

@@ -22,16 +22,16 @@ struct WorkerSelf {
   const Slot* slot = nullptr;                     // of the task in hand
   std::string_view label;                         // of the task in hand
   ReportedProgress* progress = nullptr;           // of the task in hand; null: nobody asks
-  int retries_on_exception = 0;                   // of the task in hand
-  int retries_left = 0;                           // of that, for the task or the item of a chunk
+  int retries_on_exception = 0;                   // of the task in hand, or of each item of its chunk
   std::atomic<std::uint32_t>* retries = nullptr;  // in the worker's row
   void* state = nullptr;                          // what the initializer made
   const std::type_info* state_type = &typeid(void);
 
-  /// The task in hand has thrown. True if it is to be tried again here and now: then its timeout begins anew.
-  [[nodiscard]] bool may_try_again() noexcept {
-    if (retries_left == 0 || slot->load().is_asked_to_stop()) return false;
-    --retries_left;
+  /// The task in hand has thrown. True if it is to be tried again here and now: then its timeout begins anew, and one
+  /// less is left.
+  [[nodiscard]] bool may_try_again(int& left) noexcept {
+    if (left == 0 || slot->load().is_asked_to_stop()) return false;
+    --left;
     retries->fetch_add(1, std::memory_order_relaxed);  // relaxed: only compared
     return true;
   }
