@@ -286,10 +286,8 @@ inline void Repair::lose_item(Handle handle, StateWord word, TaskNote& note, Dea
       return requeue(handle, word, word.with_requeues(0).without_stop());
     }
     note.item_losses.push_back({item, std::make_exception_ptr(WorkerDied(std::move(report)))});
-    // The worker may have stored the block of the item, which was given back above.
-    if (note.has_item_blocks) reinterpret_cast<ItemBlock*>(&header + 1)[item] = ItemBlock{};
     finished = item + 1;
-    // (3) release-store, pairs with (1) of chunk_collector.hpp, (1) of exchange.hpp: the lost item has no block.
+    // (3) release-store, pairs with (1) of chunk_collector.hpp, (1) of exchange.hpp: the loss was noted.
     header.finished.store(finished, std::memory_order_release);
   }
   if (finished < note.items) {

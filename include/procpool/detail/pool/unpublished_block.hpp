@@ -27,7 +27,8 @@ inline void unlink_failure_of(std::uint64_t item, ChunkHeader& header, const Out
   header.failed.store(record.nth - 1, std::memory_order_relaxed);  // relaxed: as above
 }
 
-/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish.
+/// The block that the dead worker was filling for a task, or an item of a chunk, that it did not publish. Where the
+/// block of the item is to stand nothing stands then: another try may leave none.
 inline void give_back_unpublished(Outbox& outbox, Row& row, const TaskNote* note) {
   // relaxed: the dead write nothing any more
   const FillingWord filling(row.filling.exchange(0, std::memory_order_relaxed));
@@ -37,6 +38,7 @@ inline void give_back_unpublished(Outbox& outbox, Row& row, const TaskNote* note
     const std::uint64_t finished = header.finished.load(std::memory_order_relaxed);  // relaxed: as above
     if (filling.item() < finished) return;
     unlink_failure_of(finished, header, outbox);
+    if (note->has_item_blocks && finished < note->items) reinterpret_cast<ItemBlock*>(&header + 1)[finished] = {};
   }
   Extent& extent = outbox.extent(filling.extent());
   // relaxed: as above

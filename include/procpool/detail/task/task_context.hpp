@@ -35,7 +35,7 @@ class TaskContext {
     if (!worker.home.is_here()) ::_exit(0);
   }
 
-  /// A block for `bytes` bytes of the result, or of that of an item; null if there is no room, which then is the result.
+  /// A block for `bytes` bytes of the result, or of an item's; null if there is no room, which then is the result.
   [[nodiscard]] std::byte* allocate_result(std::size_t bytes, ResultKind kind,
                                            std::uint32_t item = OutboxWriter::no_item) {
     leave_if_forked();

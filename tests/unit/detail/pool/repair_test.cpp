@@ -477,12 +477,10 @@ struct ChunkStage : Stage {
   }
 
   void store_block(std::size_t item) {
-    writer.set_item(static_cast<std::uint32_t>(item));
-    blocks[item] = {std::bit_cast<std::uint64_t>(writer.allocate(100)), 100};
+    blocks[item] = {std::bit_cast<std::uint64_t>(writer.allocate(100, static_cast<std::uint32_t>(item))), 100};
   }
   void link_failure(std::size_t item) {
-    writer.set_item(static_cast<std::uint32_t>(item));
-    std::byte* const at = writer.allocate(sizeof(FailureRecord));
+    std::byte* const at = writer.allocate(sizeof(FailureRecord), static_cast<std::uint32_t>(item));
     const FailureRecord record{item, header->failures.load(), 0, header->failed.load() + 1};
     std::memcpy(at, &record, sizeof record);
     header->failures = std::bit_cast<std::uint64_t>(at);
@@ -504,10 +502,7 @@ TEST_CASE("of a chunk the item at which the worker died is lost, and the rest is
   ChunkStage stage;
   std::size_t lost = 1;
   SECTION("nothing of the item was there") {}
-  SECTION("its block was handed out") {
-    stage.writer.set_item(1);
-    static_cast<void>(stage.writer.allocate(100));
-  }
+  SECTION("its block was handed out") { static_cast<void>(stage.writer.allocate(100, 1)); }
   SECTION("its block was stored") { stage.store_block(1); }
   SECTION("its failure was linked") { stage.link_failure(1); }
   SECTION("its failure was linked and counted") {
@@ -544,6 +539,32 @@ TEST_CASE("of a chunk the item at which the worker died is lost, and the rest is
   if (lost < 3) CHECK(stage.blocks[lost].address == 0);
   CHECK(stage.pool.slot(*stage.task).load().phase() == (lost == 2 ? Phase::done : Phase::queued));
   stage.give_back();
+}
+
+TEST_CASE("the block of an item whose worker died comes back once, though the item is tried again and throws then") {
+  ChunkStage stage;
+  SupervisedTerms terms;
+  const bool is_condemned = GENERATE(false, true);
+  (is_condemned ? terms.retries_on_timeout : terms.retries) = 1;
+  stage.pool.exchange().slots.note(stage.task->handle())->tries = std::make_unique<Tries>(terms);
+  stage.store_block(1);
+  if (is_condemned) stage.move(*stage.task, Phase::condemned);
+  stage.die();
+  REQUIRE(stage.pool.slot(*stage.task).load().phase() == Phase::queued);
+  CHECK(stage.blocks[1].address == 0);
+  std::byte* const anothers = stage.writer.allocate(100);  // in the place of the first
+  stage.start(*stage.task);
+  stage.link_failure(1);
+  stage.header->failed = 1;
+  stage.header->finished = 2;
+  stage.writer.published();
+  StateWord word = stage.pool.slot(*stage.task).load();
+  REQUIRE(stage.pool.slot(*stage.task).transition(word, word.with_phase(Phase::done)));
+  stage.task->give_back(stage.task->read());
+  CHECK(stage.pool.free_extents() < stage.pool.exchange().outbox.count());
+  stage.pool.exchange().outbox.give_back(anothers);
+  stage.die();
+  CHECK(stage.pool.free_extents() == stage.pool.exchange().outbox.count());
 }
 
 TEST_CASE("a chunk keeps what was finished when its next worker dies before it starts, however often") {
@@ -634,7 +655,6 @@ TEST_CASE("a chunk that ran too long is not tried again if its count of finished
 TEST_CASE("the block of a whole chunk's result comes back too") {
   ChunkStage stage;
   stage.header->finished = 3;
-  stage.writer.set_item(OutboxWriter::no_item);
   static_cast<void>(stage.writer.allocate(100));
   stage.die();
   CHECK(stage.pool.slot(*stage.task).load().phase() == Phase::done);

@@ -60,7 +60,8 @@ TEST_CASE("the word of a continuation is that of no other that had its slot befo
     CHECK(future.handle() == 0);
     Slot& slot = exchange.slots[future.handle()];
     CHECK(words.insert(slot.load().bits()).second);
-    if (StateWord old = StateWord(*words.begin()); i > 0) CHECK_FALSE(slot.transition(old, old.with_phase(Phase::lost)));
+    StateWord old = StateWord(*words.begin());
+    if (i > 0) CHECK_FALSE(slot.transition(old, old.with_phase(Phase::lost)));
     task.succeed(nullptr);
   }
 }
