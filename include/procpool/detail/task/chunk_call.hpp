@@ -97,9 +97,9 @@ class ChunkRun {
     return static_cast<std::size_t>(offset);
   }
 
-  /// Runs the items that are left; `run_item(i)` calls, leaves if a fork of the user's comes back from that, and stores.
-  /// False: the memory for results is exhausted, which now is the chunk's own result, for the items that are left. Ends
-  /// early then, or if nobody wants the rest.
+  /// Runs the items that are left; `run_item(i)` calls, leaves if a fork of the user's comes back from that, and
+  /// stores. False: the memory for results is exhausted, which now is the chunk's own result, for the items that are
+  /// left. Ends early then, or if nobody wants the rest.
   template <class RunItem>
   void run(RunItem run_item) {
     const auto begin = std::chrono::steady_clock::now();
