@@ -51,7 +51,9 @@ class PoolCore {
   [[nodiscard]] std::size_t workers() const noexcept { return layout_.wanted(); }
 
   /// Throws UsageError in a process that did not make the pool.
-  void require_home() const;
+  void require_home() const {
+    if (!exchange_->home.is_here()) refuse_process();
+  }
 
   /// A block for arguments. While there is no room, but tasks that nobody waits for hold enough of it: waits for their
   /// end if `waits`, else returns an empty block. Throws SharedMemoryExhausted if they do not; PoolClosed, BrokenPool.
@@ -87,6 +89,7 @@ class PoolCore {
   [[nodiscard]] ExclusiveTurn broadcast_turn() { return ExclusiveTurn(broadcast_); }
 
  private:
+  [[noreturn, gnu::cold]] void refuse_process() const;
   void require_open() const {
     if (refusal_) std::rethrow_exception(refusal_);
   }
@@ -134,8 +137,7 @@ inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
   exchange_->mapping.exclude_from_forks();
 }
 
-inline void PoolCore::require_home() const {
-  if (exchange_->home.is_here()) return;
+inline void PoolCore::refuse_process() const {
   if (current_worker() != nullptr) {
     throw UsageError(
         "a pool was used inside one of its own workers; a task cannot submit tasks: return what is to be done next, "
