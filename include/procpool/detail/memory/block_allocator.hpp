@@ -4,13 +4,14 @@
 /// @file
 /// Hands out blocks of a region, with all bookkeeping in the private memory of the one process that allocates.
 ///
-/// Progress  blocking among the threads of that process; no allocation of its own in the steady state.
+/// Progress  blocking among the threads of that process; no allocation of its own in the steady state. What it takes to
+///           give a block back was taken when the block was made.
 /// Crash     nothing in shared memory describes the blocks, so nothing that dies elsewhere can harm them.
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <iterator>
-#include <map>
 #include <mutex>
 #include <vector>
 
@@ -26,11 +27,11 @@ class BlockAllocator {
       : region_(mapping, begin, size) {}
 
   /// A block of at least `bytes` bytes, aligned to 64, committed; null if the region has no room or the system no
-  /// memory.
+  /// memory. Throws bad_alloc, and nothing has changed, if this process has no memory to know of another block.
   [[nodiscard]] std::byte* allocate(std::size_t bytes);
 
-  /// Gives back what allocate(bytes) returned, with the same `bytes`.
-  void release(std::byte* block, std::size_t bytes);
+  /// Gives back what allocate(bytes) returned, with the same `bytes`. Takes no memory.
+  void release(std::byte* block, std::size_t bytes) noexcept;
 
   [[nodiscard]] const Region& region() const noexcept { return region_; }
 
@@ -54,15 +55,27 @@ class BlockAllocator {
   }
   static std::size_t whole_pages(std::size_t bytes) noexcept { return (bytes + page - 1) / page * page; }
 
+  struct Run {
+    std::size_t offset;
+    std::size_t bytes;
+    [[nodiscard]] std::size_t end() const noexcept { return offset + bytes; }
+  };
+
   std::byte* allocate_run(std::size_t bytes);
-  void release_run(std::size_t offset, std::size_t bytes);
+  void release_run(Run run) noexcept;
   bool refill(std::size_t size_class);
+  template <class T>
+  static void make_room(std::vector<T>& kept, std::size_t most) {
+    if (kept.capacity() < most) kept.reserve(std::max(most, 2 * kept.capacity()));
+  }
 
   mutable std::mutex mutex_;
   Region region_;
-  std::size_t untouched_ = 0;                     // offset behind which no run was ever handed out
-  std::map<std::size_t, std::size_t> free_runs_;  // offset → bytes, no two adjacent
-  std::vector<std::byte*> free_blocks_[classes];
+  std::size_t untouched_ = 0;   // offset behind which no run was ever handed out
+  std::size_t runs_out_ = 0;    // handed out and not back
+  std::vector<Run> free_runs_;  // by offset, no two adjacent, and behind each one that is out; room for one for each
+  std::size_t blocks_made_[classes] = {};
+  std::vector<std::byte*> free_blocks_[classes];  // with room for all that were made
 };
 
 inline std::byte* BlockAllocator::allocate(std::size_t bytes) {
@@ -76,10 +89,10 @@ inline std::byte* BlockAllocator::allocate(std::size_t bytes) {
   return block;
 }
 
-inline void BlockAllocator::release(std::byte* block, std::size_t bytes) {
+inline void BlockAllocator::release(std::byte* block, std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   if (bytes > largest_small) {
-    release_run(static_cast<std::size_t>(block - region_.begin()), whole_pages(bytes));
+    release_run({static_cast<std::size_t>(block - region_.begin()), whole_pages(bytes)});
   } else {
     free_blocks_[class_of(bytes)].push_back(block);
   }
@@ -88,15 +101,17 @@ inline void BlockAllocator::release(std::byte* block, std::size_t bytes) {
 inline std::size_t BlockAllocator::was_in_use() const {
   const std::lock_guard lock(mutex_);
   std::size_t in_use = untouched_;
-  for (const auto& [offset, bytes] : free_runs_) in_use -= bytes;
+  for (const Run& run : free_runs_) in_use -= run.bytes;
   for (std::size_t each = 0; each < classes; ++each) in_use -= free_blocks_[each].size() * (smallest << each);
   return in_use;
 }
 
 inline bool BlockAllocator::refill(std::size_t size_class) {
+  const std::size_t block_size = smallest << size_class;
+  make_room(free_blocks_[size_class], blocks_made_[size_class] + page / block_size);
   std::byte* run = allocate_run(page);
   if (run == nullptr) return false;
-  const std::size_t block_size = smallest << size_class;
+  blocks_made_[size_class] += page / block_size;
   for (std::size_t offset = page; offset > 0; offset -= block_size) {
     free_blocks_[size_class].push_back(run + offset - block_size);
   }
@@ -104,37 +119,37 @@ inline bool BlockAllocator::refill(std::size_t size_class) {
 }
 
 inline std::byte* BlockAllocator::allocate_run(std::size_t bytes) {
-  for (auto run = free_runs_.begin(); run != free_runs_.end(); ++run) {
-    if (run->second < bytes) continue;
-    const auto [offset, length] = *run;
-    free_runs_.erase(run);
-    if (length > bytes) free_runs_.emplace(offset + bytes, length - bytes);
-    return region_.begin() + offset;
+  make_room(free_runs_, runs_out_ + 1);
+  const auto fitting =
+      std::find_if(free_runs_.begin(), free_runs_.end(), [bytes](const Run& run) { return run.bytes >= bytes; });
+  std::size_t offset = untouched_;
+  if (fitting != free_runs_.end()) {
+    offset = fitting->offset;
+    *fitting = {offset + bytes, fitting->bytes - bytes};
+    if (fitting->bytes == 0) free_runs_.erase(fitting);
+  } else if (bytes <= region_.size() - untouched_ && region_.ensure(untouched_ + bytes)) {
+    untouched_ += bytes;
+  } else {
+    return nullptr;
   }
-  if (bytes > region_.size() - untouched_ || !region_.ensure(untouched_ + bytes)) return nullptr;
-  std::byte* run = region_.begin() + untouched_;
-  untouched_ += bytes;
-  return run;
+  ++runs_out_;
+  return region_.begin() + offset;
 }
 
-inline void BlockAllocator::release_run(std::size_t offset, std::size_t bytes) {
-  auto next = free_runs_.lower_bound(offset);
-  if (next != free_runs_.begin()) {
-    if (const auto before = std::prev(next); before->first + before->second == offset) {
-      offset = before->first;
-      bytes += before->second;
-      free_runs_.erase(before);
-    }
+inline void BlockAllocator::release_run(Run run) noexcept {
+  --runs_out_;
+  auto next = std::lower_bound(free_runs_.begin(), free_runs_.end(), run.offset,
+                               [](const Run& free, std::size_t offset) { return free.offset < offset; });
+  if (next != free_runs_.begin() && std::prev(next)->end() == run.offset) {
+    run = {std::prev(next)->offset, std::prev(next)->bytes + run.bytes};
+    next = free_runs_.erase(std::prev(next));
   }
-  if (next != free_runs_.end() && offset + bytes == next->first) {
-    bytes += next->second;
-    free_runs_.erase(next);
+  if (next != free_runs_.end() && run.end() == next->offset) {
+    run.bytes += next->bytes;
+    next = free_runs_.erase(next);
   }
-  if (offset + bytes == untouched_) {
-    untouched_ = offset;
-  } else {
-    free_runs_.emplace(offset, bytes);
-  }
+  if (run.end() == untouched_) untouched_ = run.offset;
+  else free_runs_.insert(next, run);
 }
 
 }  // namespace procpool::detail

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <new>
 #include <random>
 #include <utility>
 #include <vector>
@@ -13,10 +14,12 @@
 
 #include "../../../support/catch.hpp"
 #include "../../../support/patience.hpp"
+#include "../../../support/refusing_operator_new.hpp"
 
 using procpool::detail::BlockAllocator;
 using procpool::detail::SharedBlock;
 using procpool::detail::SharedMapping;
+using support::Refusals;
 
 namespace {
 
@@ -116,6 +119,59 @@ TEST_CASE("blocks lie inside the region, are aligned to 64 and never overlap, wh
     }
   }
   SUCCEED();
+}
+
+TEST_CASE("blocks of every size are given back without memory, in any order") {
+  Memory memory;
+  std::vector<std::pair<std::byte*, std::size_t>> blocks;
+  for (int i = 0; i < 12; ++i) {
+    for (const std::size_t bytes : {64U, 100U, 16384U, 16385U, 65537U}) {
+      blocks.emplace_back(memory.allocator.allocate(bytes), bytes);
+      REQUIRE(blocks.back().first != nullptr);
+    }
+  }
+  const int before = Refusals::count.load();
+  Refusals::are_for_others = true;
+  for (const std::size_t first : {2U, 0U, 1U}) {  // so that free runs are apart, and then merge
+    for (std::size_t i = first; i < blocks.size(); i += 3) {
+      memory.allocator.release(blocks[i].first, blocks[i].second);
+    }
+  }
+  Refusals::are_for_others = false;
+  CHECK(Refusals::count.load() == before);
+  CHECK(memory.allocator.was_in_use() == 0);
+}
+
+TEST_CASE("of an allocation for which the process has no memory, nothing of the region is lost") {
+  for (const auto& [bytes, as_made] : {std::pair{64 * kibi, 64 * kibi}, {48 * kibi, 64 * kibi}, {kibi, kibi}}) {
+    for (int refused = 0, were_refused = 1; were_refused != 0; ++refused) {
+      CAPTURE(bytes, refused);
+      Memory memory;
+      std::byte* const first = memory.allocator.allocate(100 * kibi);
+      std::byte* const behind = memory.allocator.allocate(100 * kibi);
+      memory.allocator.release(first, 100 * kibi);  // a run of which the block leaves a part
+      const std::size_t in_use = memory.allocator.was_in_use();
+      const int before = Refusals::count.load();
+      std::byte* block = nullptr;
+      Refusals::next = refused;
+      try {
+        block = memory.allocator.allocate(bytes);
+      } catch (const std::bad_alloc&) {
+      }
+      Refusals::next = -1;
+      were_refused = Refusals::count.load() - before;
+      CHECK((block == nullptr) == (were_refused != 0));
+      if (block == nullptr) {
+        CHECK(memory.allocator.was_in_use() == in_use);
+        block = memory.allocator.allocate(bytes);
+      }
+      CHECK(memory.allocator.was_in_use() == in_use + as_made);
+      memory.allocator.release(block, bytes);
+      memory.allocator.release(behind, 100 * kibi);
+      CHECK(memory.allocator.was_in_use() == 0);
+      if (bytes > 16 * kibi) CHECK(memory.allocator.allocate(size) == memory.allocator.region().begin());
+    }
+  }
 }
 
 TEST_CASE("a shared block goes back by itself, once") {
