@@ -184,6 +184,30 @@ TEST_CASE("a pool is idle though a worker is stopped before it could say that it
   current = 0;
 }
 
+TEST_CASE("a task with a deadline whose worker is stopped before its start runs elsewhere, and nothing is lost") {
+  using namespace procpool::detail;
+  for (const procpool::TaskOptions& terms :
+       {procpool::TaskOptions{.timeout = std::chrono::hours(1)}, {.queue_timeout = std::chrono::hours(1)}}) {
+    ProcessPool pool{1};
+    check_that_tasks_run(pool, 50);
+    REQUIRE(pool.wait_idle_for(std::chrono::seconds(30)));
+    const ::pid_t stopped = support::pids_of(pool).front();
+    stop(stopped);
+    Future<int> task = pool.with(terms).submit(twice, 4);
+    Future<int> behind = pool.submit(twice, 5);
+    PoolCore& core = *pool.sender().core;
+    const ResultHandle& handle = FutureAccess::task(task);
+    StateWord word = handle.word();
+    core.layout().row(0).current = Cell(word.ticket(), handle.handle()).bits;  // as the worker would claim it
+    REQUIRE(core.exchange().slots[handle.handle()].transition(word, word.with_phase(Phase::claimed).with_owner(0)));
+    REQUIRE(task.wait_for(std::chrono::seconds(30)));
+    CHECK(task.get() == 8);
+    CHECK(behind.get() == 10);
+    CHECK(pool.stats().worker_deaths == 1);
+    CHECK(support::all_processes().count(stopped) == 0);
+  }
+}
+
 TEST_CASE("a pool ends though a worker is stopped that has nothing in hand, and the others leave in order") {
   for (const bool joins : {false, true}) {
     const support::SharedCount left;

@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// Watches the clock for the tasks that have a deadline, and has the workers killed that are condemned.
+/// Watches the clock for the tasks that have a deadline.
 ///
 /// Shared by  the supervisor, whose tick it is a part of; submitters tell it of tasks; any thread asks running_for().
 /// Progress   it waits for no worker, and never runs code of the user's. What there is no memory to tell, a later tick
@@ -16,9 +16,10 @@
 #include <cstdint>
 #include <mutex>
 #include <new>
-#include <optional>
+#include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/condemned_workers.hpp>
 #include <procpool/detail/pool/late_text.hpp>
 #include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/error/pool_errors.hpp>
@@ -56,6 +57,7 @@ class Deadlines {
 
  private:
   static constexpr std::chrono::milliseconds fine_tick{4};  // while a task with a deadline has not ended
+  static constexpr std::chrono::seconds longest_claim{1};   // before the start; the worker was stopped, or is starved
   static constexpr int most_ended = 1024;  // that waited, at one tick: the dead are not to wait for a million
   static constexpr std::chrono::milliseconds longest_delay{100};  // of a tick; beyond it, this process was stopped
 
@@ -69,9 +71,10 @@ class Deadlines {
     std::uint64_t cell = 0;     // what the worker had in hand at the last tick
     std::uint32_t retries = 0;  // of its row
     Life life = 0;
-    Clock::time_point since;  // when the task was first seen
-    Clock::time_point tried_since;
-    bool is_late = false;  // it was asked to stop
+    Clock::time_point since;        // when the task was first seen
+    Clock::time_point tried_since;  // or claimed
+    bool is_late = false;           // it was asked to stop
+    bool was_claimed = false;       // at the last tick, and not started
   };
 
   /// False if there was no memory for it: then it has changed nothing.
@@ -87,6 +90,7 @@ class Deadlines {
   void extend_if_late(Clock::time_point now);
   void end_waiting(Clock::time_point now);
   void look_at_worker(std::size_t index, Clock::time_point now);
+  void recall(Handle handle, StateWord word, Sample& sample, Clock::time_point now);
   [[nodiscard]] StateWord judge(Handle handle, StateWord word, const TaskNote& note, Sample& sample,
                                 Clock::time_point now);
   [[nodiscard]] StateWord ask_to_stop(Handle handle, StateWord word, const TaskNote& note);
@@ -104,8 +108,6 @@ class Deadlines {
   }
   void forget_ended();
   void forget_started();
-  [[nodiscard]] bool has_condemned(WorkerIndex worker);
-  [[nodiscard]] bool wish_deaths();
 
   Exchange& exchange_;
   PoolLayout& layout_;
@@ -143,7 +145,7 @@ inline bool Deadlines::tick(Clock::time_point now) {
     forget_ended();
   }
   could_end_waiting_ = try_to([&] { end_waiting(now); });
-  return wish_deaths();
+  return wish_deaths_of_condemned(exchange_, layout_);
 }
 
 inline std::chrono::nanoseconds Deadlines::until_next(Clock::time_point now, std::chrono::nanoseconds longest) {
@@ -207,9 +209,9 @@ inline void Deadlines::forget_started() {
 /// about to go.
 inline bool Deadlines::has_begun(const Waiting& task) const {
   const std::lock_guard guard(exchange_.slots.note_guard());
-  const Phase phase = exchange_.slots[task.handle].load().phase();
-  if (phase == Phase::free) return !exchange_.slots.was_in_use(task.handle);
-  return (phase != Phase::queued && phase != Phase::claimed) || !is_before_first_try(task);
+  const StateWord word = exchange_.slots[task.handle].load();
+  if (word.phase() == Phase::free) return !exchange_.slots.was_in_use(task.handle);
+  return (word.phase() != Phase::queued && !word.is_unstarted()) || !is_before_first_try(task);
 }
 
 /// The word that it had when it was ended; any other phase than Queued if it was not.
@@ -248,12 +250,25 @@ inline void Deadlines::look_at_worker(std::size_t index, Clock::time_point now) 
     const std::lock_guard guard(exchange_.slots.note_guard());
     const StateWord word = exchange_.slots[cell.handle()].load();
     if (word.owner() != index || word.ticket() != cell.ticket()) return;
-    if (word.phase() == Phase::claimed) sample.tried_since = now;
     const TaskNote* note = exchange_.slots.note(cell.handle());
-    if (word.phase() != Phase::running || note == nullptr || !note->tries) return;
+    if (note == nullptr || !note->tries || !note->tries->terms().have_deadline()) return;
+    if (word.phase() == Phase::claimed) return recall(cell.handle(), word, sample, now);
+    if (word.phase() != Phase::running) return;
+    if (std::exchange(sample.was_claimed, false)) sample.tried_since = now;
     before = judge(cell.handle(), word, *note, sample, now);
   }
   if (before.phase() == Phase::running) exchange_.announce_end(cell.handle(), before);
+}
+
+/// A worker that was stopped before it started its task would keep that from all others, for ever. If it goes on now,
+/// it finds that it may not start it, and waits to be killed, so that no other task is hit; then this one, which has
+/// not begun, is queued again.
+inline void Deadlines::recall(Handle handle, StateWord word, Sample& sample, Clock::time_point now) {
+  sample.was_claimed = true;
+  if (now - sample.tried_since < longest_claim) return;
+  const WorkerIndex worker = word.owner();
+  if (exchange_.slots[handle].transition(word, word.with_phase(Phase::recalled)))
+    exchange_.condemned.add(worker, handle);
 }
 
 /// Asks a task that has run too long to stop, and condemns it when its grace is over. The word that it had when its
@@ -307,36 +322,6 @@ inline void Deadlines::forget_ended() {
     each = watched_.back();
     watched_.pop_back();
   }
-}
-
-/// The row names what a worker has in hand; where a wild write has ruined it, what was told last of the worker does.
-inline bool Deadlines::has_condemned(WorkerIndex worker) {
-  const auto is_condemned = [&](Handle handle) {
-    const StateWord word = exchange_.slots[handle].load();
-    return word.phase() == Phase::condemned && word.owner() == worker;
-  };
-  if (const std::optional<Handle> told = exchange_.condemned.take(worker); told && is_condemned(*told)) {
-    exchange_.condemned.put_back(worker, *told);
-    return true;
-  }
-  // (3) acquire-load, pairs with (3) of worker.hpp: as (1).
-  const Cell cell(layout_.row(worker).current.load(std::memory_order_acquire));
-  return cell.bits != 0 && exchange_.slots.contains(cell.handle()) && is_condemned(cell.handle());
-}
-
-/// Only the zygote may send the signal, for it alone knows that the life is not over and its pid not another's.
-inline bool Deadlines::wish_deaths() {
-  bool has_wish = false;
-  for (WorkerIndex worker = 0; worker < layout_.workers(); ++worker) {
-    if (!has_condemned(worker)) continue;
-    LifeRegister& lives = layout_.lives(worker);
-    // (2) acquire-load, pairs with (5) of zygote.hpp: this life has the task in hand, for this thread wishes the next
-    // one only when it has buried it.
-    const Life life = lives.born.load(std::memory_order_acquire);
-    lives.condemned.store(life, std::memory_order_relaxed);  // relaxed: the bell orders it, and is repeated
-    has_wish = true;
-  }
-  return has_wish;
 }
 
 }  // namespace procpool::detail

@@ -136,7 +136,7 @@ inline bool Repair::settle(std::size_t index, Handle handle, int status) {
     settle_condemned(handle, word, note);
     return true;
   }
-  if (word.phase() == Phase::claimed && word.requeues() < most_requeues) {
+  if (word.is_unstarted() && word.requeues() < most_requeues) {
     const bool has_taken_kill = was_for_memory(status, oom_kills_, layout_.workers());
     requeue(handle, word, word.with_requeues(word.requeues() + 1));
     if (has_taken_kill) oom_kills_->take();

@@ -141,9 +141,9 @@ inline bool Worker::claim(Cell cell) noexcept {
   Slot& slot = exchange_.slots[cell.handle()];
   StateWord word = slot.load();
   if (word.phase() != Phase::queued || word.ticket() != cell.ticket()) return false;
-  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (3) of deadlines.hpp, (5) of strays.hpp,
-  // (2) of pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the claim that
-  // follows sees what the row names.
+  // (3) release-store, pairs with (9) of supervisor.hpp, (1) of deadlines.hpp, (1) of condemned_workers.hpp, (5) of
+  // strays.hpp, (2) of pool_stats.hpp: the slot was filled, and what was in hand before has ended. Whoever sees the
+  // claim that follows sees what the row names.
   row_.current.store(cell.bits, std::memory_order_release);
   while (word.phase() == Phase::queued && word.ticket() == cell.ticket()) {
     if (slot.transition(word, word.with_phase(Phase::claimed).with_owner(index_))) return true;
@@ -230,10 +230,10 @@ inline bool Worker::more_work_waits() const noexcept {
   return false;
 }
 
-/// The task is not this worker's any more: the pool was broken, or it was condemned. Then the worker is to be killed,
-/// and waits for that, lest the signal hit another task.
+/// The task is not this worker's any more: the pool was broken, or it was condemned or recalled. Then the worker is to
+/// be killed, and waits for that, lest the signal hit another task.
 inline void Worker::give_up(StateWord word) const noexcept {
-  if (word.phase() != Phase::condemned || word.owner() != index_) return;
+  if (!word.dooms_worker() || word.owner() != index_) return;
   for (;;) ::pause();  // until it is killed
 }
 

@@ -146,8 +146,8 @@ inline bool Zygote::fork_worker(std::size_t index, Life life) {
     pids_[index] = pid;
     lives.fork_error.store(0, std::memory_order_relaxed);  // relaxed: published by the next store
     lives.pid.store(pid, std::memory_order_relaxed);       // relaxed: as above
-    // (5) release-store, pairs with (3) of births.hpp, (2) of deadlines.hpp, (1) of pool_stats.hpp, (1) of
-    // stopped_workers.hpp: the pid belongs to this life.
+    // (5) release-store, pairs with (3) of births.hpp, (2) of condemned_workers.hpp, (1) of pool_stats.hpp, (1)
+    // of stopped_workers.hpp: the pid belongs to this life.
     lives.born.store(life, std::memory_order_release);
   }
   ring();

@@ -9,15 +9,19 @@
 ///      submitter   │     worker    │     worker     │ │    worker        owner of the future, or the sweeper
 ///                  │ cancel:       │                │ │ condemn: the future's owner, by kill(), or the supervisor,
 ///                  │ the future's  │                │ ▼ at a deadline
-///                  │ owner         │                │ Condemned
-///                  ▼               └───────┬────────┴─┘ worker dead
-///              Cancelled ──take──▶ Free    ▼
-///                                  supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
+///                  │ owner         │ recall         │ Condemned
+///                  ▼               ├──▶ Recalled    │ │
+///              Cancelled           │        │       │ │
+///                  │ take          └────────┼───────┴─┘ worker dead
+///                  ▼                        ▼
+///                Free              supervisor alone: Queued again with a fresh ticket, Done (a chunk whose last item
 ///                                  it was), Cancelled (killed, or not wanted any more), or Lost ──take──▶ Free
 ///
 /// fill     PoolCore::enqueue, post    claim   Worker::claim    start   Worker::run    publish   Worker::publish
 /// cancel   ResultHandle::cancel, Exchange::cancel_pending      take    ResultHandle::drop, Exchange::sweep
-/// condemn  Exchange::condemn; the worker touches the slot no more and waits to be killed
+/// condemn  Exchange::condemn, of a Recalled one too; the worker touches the slot no more and waits to be killed
+/// recall   Deadlines::recall, when a worker does not start for long what it has claimed; it waits as above, and the
+///          task has not begun
 /// requeue  Repair::requeue, post_again; Done, Cancelled or Lost   Repair::lose_item, cancel, end; Exchange::break_all;
 ///          from Queued too: Lost by Deadlines::end_waiting, and, Claimed by nobody in between, Cancelled by
 ///          Repair::empty_mailbox
@@ -35,7 +39,7 @@
 
 namespace procpool::detail {
 
-enum class Phase : std::uint8_t { free, queued, claimed, running, condemned, done, cancelled, lost };
+enum class Phase : std::uint8_t { free, queued, claimed, recalled, running, condemned, done, cancelled, lost };
 
 /// The index of a worker's row.
 using WorkerIndex = std::uint32_t;
@@ -70,6 +74,14 @@ class StateWord {
   /// A worker has it in hand.
   [[nodiscard]] constexpr bool is_in_hand() const noexcept {
     return phase() >= Phase::claimed && phase() <= Phase::condemned;
+  }
+  /// A worker has it in hand, and has not started it.
+  [[nodiscard]] constexpr bool is_unstarted() const noexcept {
+    return phase() == Phase::claimed || phase() == Phase::recalled;
+  }
+  /// Its worker touches it no more, and waits to be killed.
+  [[nodiscard]] constexpr bool dooms_worker() const noexcept {
+    return phase() == Phase::recalled || phase() == Phase::condemned;
   }
   /// Its worker has died, and the ring to queue it again has no space yet. One that is asked to stop meanwhile never
   /// comes to the ring.

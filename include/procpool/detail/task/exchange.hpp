@@ -105,10 +105,10 @@ class Exchange final : public Retained {
     return note != nullptr ? std::move(note->local_result) : nullptr;
   }
 
-  /// Running or Claimed → Condemned: the supervisor has the worker killed. False if the task is not in hand any more.
+  /// In hand → Condemned: the supervisor has the worker killed. False if the task is not in hand any more.
   bool condemn(Handle handle, StateWord word) {
     do {
-      if (word.phase() != Phase::claimed && word.phase() != Phase::running) return false;
+      if (!word.is_unstarted() && word.phase() != Phase::running) return false;
     } while (!slots[handle].transition(word, word.with_phase(Phase::condemned)));
     condemned.add(word.owner(), handle);
     return true;

@@ -44,8 +44,9 @@ struct Stage {
   }
   void run(const ResultHandle& task) {
     claim(task);
-    move(task, Phase::running);
+    start_claimed(task);
   }
+  void start_claimed(const ResultHandle& task) { move(task, Phase::running); }
   /// Ends what runs, so that its slot is the next that is given away.
   void finish(ResultHandle task) {
     pool.slot(task).result = ResultHeader{7, sizeof(int), ResultKind::inline_value};
@@ -91,6 +92,63 @@ TEST_CASE("a task that runs longer than its timeout is asked to stop, and condem
   CHECK(stage.word_of(task).phase() == Phase::running);
   stage.tick(150ms);
   CHECK(stage.word_of(task).phase() == Phase::condemned);
+  stage.bury(task);
+}
+
+TEST_CASE("a task that its worker claims and does not start for a second is recalled, and the worker condemned") {
+  Stage stage;
+  SupervisedTerms terms;
+  SECTION("its run has a deadline") { terms.timeout = 1h; }
+  SECTION("its start has a deadline") { terms.queue_timeout = 10ms; }
+  const ResultHandle task = stage.submit(RingName::normal, terms);
+  stage.pool.layout().lives(0).born = 3;
+  stage.claim(task);
+  stage.tick(0ms);
+  stage.tick(999ms);
+  CHECK(stage.word_of(task).phase() == Phase::claimed);
+  CHECK(stage.pool.layout().lives(0).condemned == 0);
+  stage.tick(1000ms);
+  CHECK(stage.word_of(task).phase() == Phase::recalled);
+  CHECK(stage.pool.layout().lives(0).condemned == 3);
+  CHECK_FALSE(task.is_ready());
+  stage.bury(task);
+}
+
+TEST_CASE("a task without a deadline waits for the worker that has claimed it, however long that is stopped") {
+  Stage stage;
+  const ResultHandle watched = stage.submit(RingName::normal, {.timeout = 1h});
+  const ResultHandle task = stage.submit(RingName::normal, {.retries = 1});
+  stage.claim(task);
+  for (const auto time : {0h, 2h}) stage.tick(time);
+  CHECK(stage.word_of(task).phase() == Phase::claimed);
+  stage.bury(task);
+  stage.claim(watched);
+  stage.bury(watched);
+}
+
+TEST_CASE("the time in which this process stood still is not laid to a worker that has claimed a task") {
+  Stage stage;
+  const ResultHandle task = stage.submit(RingName::normal, {.timeout = 1h});
+  stage.claim(task);
+  stage.tick(0ms);
+  static_cast<void>(stage.deadlines.until_next(stage.start, 1s));
+  stage.tick(1h);
+  CHECK(stage.word_of(task).phase() == Phase::claimed);
+  stage.bury(task);
+}
+
+TEST_CASE("the time that a worker takes to start a task is not laid to the task") {
+  Stage stage;
+  const ResultHandle task = stage.submit(RingName::normal, {.timeout = 100ms, .grace = 1h});
+  stage.claim(task);
+  stage.tick(0ms);
+  stage.tick(900ms);
+  stage.start_claimed(task);
+  stage.tick(904ms);
+  stage.tick(1003ms);
+  CHECK_FALSE(stage.word_of(task).is_overdue());
+  stage.tick(1004ms);
+  CHECK(stage.word_of(task).is_overdue());
   stage.bury(task);
 }
 

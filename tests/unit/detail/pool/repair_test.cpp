@@ -1014,6 +1014,60 @@ TEST_CASE("a task whose worker died before its start waits no longer, in all, th
   CHECK(runs == 0);
 }
 
+TEST_CASE("a task that was recalled from a worker waits no longer, in all, than its queue timeout") {
+  TimedStage stage;
+  stage.claim(stage.task);
+  stage.tick(std::chrono::minutes(0));
+  stage.tick(std::chrono::minutes(61));
+  REQUIRE(stage.pool.slot(stage.task).load().phase() == Phase::recalled);
+  stage.tick(std::chrono::minutes(62));
+  CHECK_FALSE(stage.task.is_ready());  // Nobody else has it before the worker is dead.
+  stage.die();
+  CHECK(stage.pool.slot(stage.task).load().phase() == Phase::queued);
+  SECTION("it is over") {
+    stage.tick(std::chrono::minutes(63));
+    REQUIRE(stage.task.is_ready());
+    CHECK_THROWS_AS(take_result<int>(std::move(stage.task)), procpool::QueueTimeout);
+    stage.run_rest();
+    CHECK(runs == 0);
+  }
+  SECTION("another worker is faster") {
+    stage.run_rest();
+    CHECK(value_of_task(std::move(stage.task)) == 1);
+  }
+}
+
+TEST_CASE("a task that was recalled from a worker has not begun, and no try of it is used up") {
+  TimedStage stage;
+  stage.claim(stage.task);
+  stage.move(stage.task, Phase::recalled);
+  stage.die();
+  CHECK(stage.pool.slot(stage.task).load().requeues() == 1);
+  SECTION("it can be cancelled") {
+    CHECK(stage.task.cancel());
+    CHECK(text_of_cancellation(std::move(stage.task)) == "the task was cancelled before it ran");
+  }
+  SECTION("its only retry is left") {
+    stage.start(stage.task);
+    stage.die();
+    stage.run_rest();
+    CHECK(value_of_task(std::move(stage.task)) == 1);
+  }
+}
+
+TEST_CASE("a task that is killed after it was recalled from a worker never runs, and hits no other") {
+  TimedStage stage;
+  stage.claim(stage.task);
+  stage.move(stage.task, Phase::recalled);
+  stage.task.kill();
+  CHECK(stage.pool.slot(stage.task).load().phase() == Phase::condemned);
+  stage.die();
+  REQUIRE(stage.task.is_ready());
+  CHECK(stage.task.was_cancelled());
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
 TEST_CASE("a task that is tried again has met its queue timeout, however long the next try waits") {
   TimedStage stage;
   stage.start(stage.task);

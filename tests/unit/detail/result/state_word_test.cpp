@@ -19,8 +19,9 @@ using procpool::detail::ticket_mask;
 
 namespace {
 
-const std::vector<Phase> all_phases = {Phase::free,      Phase::queued, Phase::claimed,   Phase::running,
-                                       Phase::condemned, Phase::done,   Phase::cancelled, Phase::lost};
+const std::vector<Phase> all_phases = {Phase::free,     Phase::queued,    Phase::claimed,
+                                       Phase::recalled, Phase::running,   Phase::condemned,
+                                       Phase::done,     Phase::cancelled, Phase::lost};
 
 /// Words with every phase, some owners, tickets and counts, and every set of flags.
 std::vector<StateWord> many_words() {
@@ -102,7 +103,11 @@ TEST_CASE("exactly Done, Cancelled and Lost are over; final is also what is over
   for (const StateWord word : many_words()) {
     const Phase phase = word.phase();
     const bool is_over = phase == Phase::done || phase == Phase::cancelled || phase == Phase::lost;
-    const bool is_in_hand = phase == Phase::claimed || phase == Phase::running || phase == Phase::condemned;
+    const bool dooms_worker = phase == Phase::recalled || phase == Phase::condemned;
+    const bool is_unstarted = phase == Phase::claimed || phase == Phase::recalled;
+    const bool is_in_hand = is_unstarted || phase == Phase::running || dooms_worker;
+    if (word.dooms_worker() != dooms_worker) FAIL("dooms its worker");
+    if (word.is_unstarted() != is_unstarted) FAIL("unstarted");
     if (word.is_over() != is_over) FAIL("over");
     if (word.is_in_hand() != is_in_hand) FAIL("in hand");
     if (word.is_final() != (is_over || (is_in_hand && word.is_overdue()))) FAIL("final");
@@ -112,7 +117,7 @@ TEST_CASE("exactly Done, Cancelled and Lost are over; final is also what is over
 
 TEST_CASE("a phase that no slot in use has is ruined") {
   for (std::uint64_t bits = 0; bits < 16; ++bits) {
-    const bool is_phase_of_use = bits >= 1 && bits <= 7;
+    const bool is_phase_of_use = bits >= 1 && bits <= 8;
     CHECK(StateWord(bits).is_ruined() == !is_phase_of_use);
     CHECK_FALSE((StateWord(bits).is_ruined() && StateWord(bits).is_final()));
   }
