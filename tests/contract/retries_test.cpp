@@ -259,6 +259,16 @@ TEST_CASE("each item of a map has the retries, however the items are packed") {
     CHECK(patient.map(throw_once, items) == items);
     for (int i : items) CHECK(tally->tries[i] == 1 + (i % 3 == 0));
   }
+  SECTION("timeouts alone, more than one where a chunk would be") {
+    const auto timed = pool.with({.timeout = 50ms, .grace = 0ms, .retries_on_timeout = 1, .chunk_size = 20});
+    const auto hang_once = [tally = tally.get()](int i) {
+      const bool is_first = ++tally->tries[i] == 1;
+      while (is_first && i % 10 == 0) ::pause();
+      return i;
+    };
+    CHECK(timed.map(hang_once, items) == items);
+    for (int i = 0; i < 60; i += 10) CHECK(tally->tries[i] == 2);
+  }
   SECTION("imap") {
     std::vector<int> squares;
     for (int square : patient.imap(die_once, items)) squares.push_back(square);
