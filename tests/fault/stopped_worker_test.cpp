@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/types.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,8 +24,10 @@
 #include "../support/shared_page.hpp"
 #include "../support/tasks.hpp"
 
+using namespace std::chrono_literals;
 using procpool::Future;
 using procpool::ProcessPool;
+using procpool::TaskTimeout;
 using procpool::WorkerDied;
 using support::is_stopped;
 using support::twice;
@@ -51,6 +58,20 @@ void wait_until_nobody_looks(const ProcessPool<>& pool) {
   REQUIRE(
       support::eventually([&] { return (looks = pool.sender().core->supervisor().was_asleep() ? looks + 1 : 0) == 3; },
                           std::chrono::seconds(20)));
+}
+
+/// Rings the stopped zygote of this process's only pool until its socket holds no more.
+void fill_bell_of_zygote() {
+  const auto is_bell = [](int descriptor) {
+    int type = 0;
+    ::socklen_t size = sizeof type;
+    return ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
+  };
+  int socket = 0;
+  while (!is_bell(socket)) REQUIRE(++socket < 1024);
+  const char news = 'n';
+  while (::send(socket, &news, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) continue;
+  REQUIRE(errno == EAGAIN);
 }
 
 /// Submits this many, and expects them to end though somebody is stopped.
@@ -112,6 +133,17 @@ TEST_CASE("a task whose worker is stopped waits, and fails alone when the worker
     CHECK(death.signal() == SIGKILL);
   }
   check_that_tasks_run(pool, 100);
+}
+
+TEST_CASE("a task whose worker is stopped ends at its timeout, and the worker is replaced") {
+  ProcessPool pool{1};
+  auto stuck = pool.with({.timeout = 50ms, .grace = 0ms}).submit([] { return ::raise(SIGSTOP); });
+  const ::pid_t stopped = support::pids_of(pool).front();
+  REQUIRE(stuck.wait_for(30s));
+  CHECK_THROWS_AS(stuck.get(), TaskTimeout);
+  auto next = pool.submit(support::pid_of_worker);
+  REQUIRE(next.wait_for(30s));
+  CHECK(next.get() != stopped);
 }
 
 TEST_CASE("when all workers were stopped in the middle of their tasks and go on, nothing is lost") {
@@ -229,6 +261,26 @@ TEST_CASE("a pool that nobody has used for long ends though all its workers are 
   ProcessPool pool{1};
   stop(support::pids_of(pool).front());
   wait_until_nobody_looks(pool);
+}
+
+TEST_CASE("while the zygote is stopped tasks end at their timeouts, however often it was rung, and later it goes on") {
+  ProcessPool pool{2};
+  const ::pid_t zygote = support::zygote_of(pool);
+  const auto check_a_timeout = [&pool] {
+    auto late = pool.with({.timeout = 20ms, .grace = 0ms}).submit([] { return ::pause(); });
+    REQUIRE(late.wait_for(30s));
+    CHECK_THROWS_AS(late.get(), TaskTimeout);
+  };
+  static_cast<void>(support::pids_of(pool));
+  {
+    const Stopped stopped(zygote);
+    check_a_timeout();
+    fill_bell_of_zygote();
+    check_a_timeout();
+    CHECK(pool.stats().worker_deaths == 0);
+  }
+  check_that_tasks_run(pool, 100);
+  CHECK(support::eventually([&] { return pool.stats().worker_deaths == 2; }, 20s));
 }
 
 TEST_CASE("a pool ends though its zygote is stopped, in whatever way, and its workers leave in order") {
