@@ -6,6 +6,7 @@
 
 #include <procpool/future/as_completed.hpp>
 #include <procpool/future/awaiter.hpp>
+#include <procpool/future/borrowed.hpp>
 #include <procpool/future/future.hpp>
 #include <procpool/future/future_range.hpp>
 #include <procpool/future/futures_unfinished.hpp>

@@ -21,6 +21,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
+#include "../support/patience.hpp"
 #include "../support/shared_page.hpp"
 
 using procpool::Future;
@@ -151,6 +152,31 @@ TEST_CASE("a worker that dies with half of a large result written loses that res
       died += is_right_or_died(std::move(second), (round + 1) % 256) ? 1 : 0;
     }
   }
+  check_that_nothing_is_left(pool);
+}
+
+TEST_CASE("a result is read in place though its worker is dead, and its memory comes back when it is given back") {
+  ProcessPool pool{few_payloads};
+  const ::pid_t zygote = support::zygote_of(pool);
+  std::vector<procpool::Borrowed<Bytes>> borrowed;
+  for (int round = 0; round < 2; ++round) {
+    for (const std::size_t size : {std::size_t{100}, std::size_t{5000}, payload}) {
+      borrowed.push_back(pool.submit([](std::size_t bytes) { return Bytes(bytes, 7); }, size).borrow());
+    }
+    const std::vector<::pid_t> pids = support::pids_of(pool);
+    const auto are_gone = [&] {
+      for (const ::pid_t pid : pids) support::signal_child_of(zygote, pid, SIGKILL);
+      const std::vector<::pid_t> now = support::pids_of(pool);
+      return std::find_first_of(now.begin(), now.end(), pids.begin(), pids.end()) == now.end();
+    };
+    REQUIRE(support::eventually(are_gone, std::chrono::seconds(20)));
+  }
+  for (int round = 0; round < rounds; ++round) CHECK(is_right(pool.submit(good, round).get(), round));
+  CHECK(support::holds_results(pool));
+  for (const auto& each : borrowed) {
+    CHECK(static_cast<std::size_t>(std::count(each.begin(), each.end(), 7)) == each.size());
+  }
+  borrowed.clear();
   check_that_nothing_is_left(pool);
 }
 

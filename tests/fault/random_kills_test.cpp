@@ -23,6 +23,10 @@ using support::Killer;
 
 namespace {
 
+std::string letters_of(int number) {
+  return std::string(static_cast<std::size_t>(number % 7) * 100'000 + 10, static_cast<char>('a' + number % 26));
+}
+
 int kills() { return support::is_full_run() ? 5000 : 250; }
 
 }  // namespace
@@ -54,6 +58,37 @@ TEST_CASE("large results survive while workers are killed, and their memory come
     }
   }
   while (!open.empty()) take_one();
+  pool.wait_idle();
+  CHECK(support::what_is_left(pool) == "");
+}
+
+TEST_CASE("results that are borrowed while workers are killed stay as they were, and their memory comes back") {
+  ProcessPool pool{{.workers = 2, .shared_memory = std::size_t{64} << 20}};
+  std::deque<std::pair<int, Future<std::string>>> open;
+  std::deque<std::pair<int, procpool::Borrowed<std::string>>> borrowed;
+  const auto borrow_one = [&] {
+    auto [number, future] = std::move(open.front());
+    open.pop_front();
+    try {
+      borrowed.emplace_back(number, future.borrow());
+    } catch (const WorkerDied&) {
+    }
+  };
+  const auto give_one_back = [&] {
+    const auto [number, text] = std::move(borrowed.front());
+    borrowed.pop_front();
+    if (*text != letters_of(number)) FAIL("task " << number << " has a wrong value");
+  };
+  {
+    const Killer killer(pool, kills(), 3);
+    for (int number = 0; !killer.is_over(); ++number) {
+      open.emplace_back(number, pool.submit(letters_of, number));
+      if (open.size() > 10) borrow_one();
+      if (borrowed.size() > 10) give_one_back();
+    }
+  }
+  while (!open.empty()) borrow_one();
+  while (!borrowed.empty()) give_one_back();
   pool.wait_idle();
   CHECK(support::what_is_left(pool) == "");
 }

@@ -275,6 +275,35 @@ TEST_CASE("a worker that ruins its row and dies is told as any other death of it
   }
 }
 
+TEST_CASE("a result that is borrowed is told as damage where it was written over before") {
+  const auto borrow_of = [](auto& future) {
+    return damage_told_by([&] { return (static_cast<void>(future.borrow()), 0); });
+  };
+  const std::string of_victim = "the result of task \"victim\" ";
+  Vandalized scene;
+  for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{999}, std::uint64_t{1001}, ~std::uint64_t{0}}) {
+    auto numbers = scene.victim([] { return std::vector<int>(1000, 1); });
+    scene.write(scrawl_over(*std::bit_cast<std::uint64_t*>(scene.slot().result.word), count));
+    CHECK_THAT(borrow_of(numbers), Catch::Matchers::StartsWith(of_victim));
+    CHECK_FALSE(numbers.valid());
+  }
+  {
+    auto numbers = scene.victim([] { return std::vector<int>(1000, 1); });
+    ResultHeader moved = scene.slot().result;
+    moved.word += 1;
+    scene.write(scrawl_over(scene.slot().result, moved));
+    CHECK_THAT(borrow_of(numbers), Catch::Matchers::StartsWith(of_victim));
+  }
+  {
+    auto array = scene.victim([] { return std::array<bool, 100>{}; });
+    scene.write(scrawl_over(*std::bit_cast<std::byte*>(scene.slot().result.word), std::byte{2}));
+    CHECK_THAT(borrow_of(array), Catch::Matchers::StartsWith(of_victim));
+  }
+  auto number = scene.victim([] { return 1; });
+  scene.write(scrawl_over_all_of(scene.slot().result, 0x3C));
+  CHECK(borrow_of(number) != "");
+}
+
 TEST_CASE("a map whose chunk's header was written over is told as damage of its items") {
   for (const int pattern : patterns) {
     INFO("pattern " << pattern);

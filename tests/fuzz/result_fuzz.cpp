@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include <procpool/detail/task/result_codec.hpp>
+#include <procpool/future/future.hpp>
 #include <procpool/serial/register_exception.hpp>
 
 #include "support/arena.hpp"
@@ -33,7 +34,7 @@ constexpr unsigned hostile_header = 4;   // kind, size and address are the input
 constexpr unsigned hostile_word = 8;     // flags, owner and ticket, and which of the final phases
 constexpr unsigned ruined_extents = 16;  // the bookkeeping of the outbox
 constexpr unsigned ruined_mutex = 32;
-constexpr unsigned two_owners = 64;  // of the slot
+constexpr unsigned two_owners = 64;  // of the slot; and the last of them borrows
 constexpr unsigned misaligned_block = 128;
 }  // namespace way
 
@@ -158,11 +159,26 @@ ResultHeader header_of(fuzz::Arena& arena, fuzz::Input& input, unsigned bits, co
   return header;
 }
 
-/// As Future<T>::get() does it. Whatever the worker wrote, there is a value, or one of these is thrown.
+/// As Future<T>::borrow() does it, or, where that cannot be, Future<T>::get().
 template <class T>
-void take(ResultHandle handle, bool has_exception) {
+void take_or_borrow(ResultHandle handle) {
+  if constexpr (is_readable_in_place<T>) {
+    const auto borrowed = procpool::Future<T>(std::move(handle)).borrow();
+    if constexpr (std::is_pointer_v<read_in_place_t<T>>) fuzz::use(*borrowed);
+    else fuzz::use(T(borrowed.begin(), borrowed.end()));
+  } else if constexpr (std::is_void_v<T>) {
+    take_result<void>(std::move(handle));
+  } else {
+    fuzz::use(take_result<T>(std::move(handle)));
+  }
+}
+
+/// Whatever the worker wrote, there is a value, or one of these is thrown.
+template <class T>
+void take(ResultHandle handle, bool has_exception, bool is_borrowed = false) {
   try {
-    if constexpr (std::is_void_v<T>) take_result<void>(std::move(handle));
+    if (is_borrowed) take_or_borrow<T>(std::move(handle));
+    else if constexpr (std::is_void_v<T>) take_result<void>(std::move(handle));
     else fuzz::use(take_result<T>(std::move(handle)));
   } catch (const std::exception& thrown) {
     if (has_exception) return use_exception(thrown);
@@ -222,8 +238,12 @@ void run(fuzz::Arena& arena, fuzz::Input& input) {
   fuzz::require(owner.wait(std::chrono::steady_clock::time_point{}), "a task that has ended is waited for");
   static_cast<void>(owner.has_failed());
   const bool has_exception = word.phase() == Phase::done && !word.is_overdue() && header.kind == ResultKind::exception;
-  if ((bits & way::two_owners) != 0) take<T>(owner.duplicate(), has_exception);
-  take<T>(std::move(owner), has_exception);
+  const bool has_two_owners = (bits & way::two_owners) != 0;
+  if (has_two_owners) {
+    take<T>(owner.duplicate(), has_exception);
+    take<T>(owner.duplicate(), has_exception, true);
+  }
+  take<T>(std::move(owner), has_exception, has_two_owners);
   fuzz::require(!exchange.slots.was_in_use(handle), "a slot was not given back");
 }
 

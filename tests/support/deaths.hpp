@@ -143,6 +143,16 @@ inline void signal_child_of(::pid_t parent, ::pid_t pid, int signal) {
   ::syscall(SYS_pidfd_send_signal, process.get(), signal, nullptr, 0);
 }
 
+/// True if a result lies in a pool's memory that nobody has given back.
+template <class State>
+[[nodiscard]] bool holds_results(const procpool::ProcessPool<State>& pool) {
+  const procpool::detail::Outbox& outbox = pool.sender().core->exchange().outbox;
+  for (std::size_t i = 0; i < outbox.count(); ++i) {
+    if (!outbox.extent(i).was_empty()) return true;
+  }
+  return false;
+}
+
 /// What of a pool's memory is still taken, though no future is left and no task runs; empty if nothing is.
 template <class State>
 [[nodiscard]] std::string what_is_left(const procpool::ProcessPool<State>& pool) {

@@ -18,6 +18,7 @@
 #include <procpool/detail/task/when_ended.hpp>
 #include <procpool/detail/wait/deadline.hpp>
 #include <procpool/future/awaiter.hpp>
+#include <procpool/future/borrowed.hpp>
 #include <procpool/future/outcome.hpp>
 #include <procpool/future/shared_future.hpp>
 
@@ -36,8 +37,8 @@ concept ReceivesOutcome = std::invocable<std::decay_t<F>, Outcome<T>>;
 /// and may be handed from thread to thread; one thread uses it at a time, but for wait(), is_ready(), is_running() and
 /// cancel(), which others may call as well.
 ///
-/// get(), then(), share(), when_all() and `co_await std::move(future)` consume it: valid() is false then. All members
-/// but valid() throw UsageError if it has no result, or is used in another process than that which made it.
+/// get(), borrow(), then(), share(), when_all() and `co_await std::move(future)` consume it: valid() is false then. All
+/// members but valid() throw UsageError if it has no result, or is used in another process than that which made it.
 template <class T>
 class Future {
  public:
@@ -57,6 +58,16 @@ class Future {
   template <class Rep, class Period>
   auto get_for(const std::chrono::duration<Rep, Period>& time)
       -> std::conditional_t<std::is_void_v<T>, bool, std::optional<T>>;
+
+  /// As get(), but a large result is not copied: it is read where the worker wrote it, and given back when the Borrowed
+  /// goes. For text, vectors and arrays of trivially copyable elements, and trivially copyable values; any other `T`
+  /// does not compile.
+  Borrowed<T> borrow()
+    requires(!std::is_void_v<T>)
+  {
+    detail::require_readable_in_place<T>();
+    if constexpr (detail::is_readable_in_place<T>) return wait(), Borrowed<T>::take(std::move(task_));
+  }
 
   /// Waits until the task has ended; what it wrote to shared memory is visible then. The timed ones: false if it had
   /// not ended in time.

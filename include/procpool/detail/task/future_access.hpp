@@ -29,9 +29,8 @@ inline constexpr bool is_future<SharedFuture<T>> = true;
 
 [[noreturn, gnu::cold]] inline void throw_without_result() {
   throw UsageError(
-      "this future has no result: it was moved from, or get(), then(), share(), when_all() or co_await of an rvalue "
-      "took "
-      "the result, which can be done once; share() makes a future that can be read often");
+      "this future has no result: it was moved from, or get(), borrow(), then(), share(), when_all() or co_await of an "
+      "rvalue took the result, which can be done once; share() makes a future that can be read often");
 }
 
 /// `what`: "a future".

@@ -109,6 +109,11 @@ class ResultHandle {
     drop(&result.header);
     exchange_ = nullptr;
   }
+  /// The same, but for the block of a value that was read: the caller gives that back. Only by its sole owner.
+  void give_back_without_block() noexcept {
+    exchange_->free_slot(handle_, ResultHeader{});
+    exchange_ = nullptr;
+  }
 
   /// A second owner of the same slot; the last one gives it back.
   [[nodiscard]] ResultHandle duplicate() const {
