@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE / "support" / "python"))
 
 import machine  # noqa: E402
 import requirements  # noqa: E402
+import results as result_file  # noqa: E402
 import table  # noqa: E402
 
 # In the order of the table; a folder that is not named here comes last.
@@ -36,8 +37,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="how often everything runs (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one short round that only shows that all programs work")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "build" / "bench",
-                        help="folder for <commit>.json (default: build/bench)")
+    parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "build" / "bench-results",
+                        help="folder for <commit>-<machine>-<compiler>.json (default: build/bench-results)")
     return parser.parse_args()
 
 
@@ -117,14 +118,6 @@ def summary(lines):
             "runs": [line["runs"] for line in lines]}
 
 
-def write(results, where, folder, quick):
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{where['commit']}{'-quick' if quick else ''}.json"
-    everything = {"machine": where, "results": list(results.values())}
-    path.write_text(json.dumps(everything, ensure_ascii=False, indent=1) + "\n")
-    return path
-
-
 def main():
     arguments = parse_arguments()
     programs = find_programs(arguments.build.resolve(), arguments.only)
@@ -142,7 +135,9 @@ def main():
         print("\nA quick run shows that the programs work; its figures mean nothing.")
     for remark in machine.remarks(where):
         print(f"\nNote: {remark}.")
-    print(f"\nAll runs are in {write(results, where, arguments.output, arguments.quick)}")
+    path = arguments.output / result_file.file_name(where, arguments.only or (), arguments.quick)
+    result_file.write(results, where, path)
+    print(f"\nAll runs are in {path}")
     for command in failed:
         print(f"FAILED: {' '.join(command)}")
     return 1 if failed else 0

@@ -37,6 +37,11 @@ def processor():
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
 
 
+def without_paths(flags):
+    """The compiler's flags but for those that say where something lies on this machine."""
+    return " ".join(flag for flag in flags.split() if "/" not in flag)
+
+
 def describe(root, programs):
     cache = cmake_cache(programs)
     build_type = cache.get("CMAKE_BUILD_TYPE", "")
@@ -44,7 +49,7 @@ def describe(root, programs):
     compiler = output_of(cache.get("CMAKE_CXX_COMPILER", "c++"), "--version").partition("\n")[0]
     return {"commit": commit(root), "processor": processor(), "cpus": len(os.sched_getaffinity(0)),
             "kernel": platform.release(), "libc": " ".join(platform.libc_ver()), "compiler": compiler,
-            "build_type": build_type, "flags": " ".join(flags).strip(),
+            "build_type": build_type, "flags": without_paths(" ".join(flags)),
             "python": sys.version.split()[0]}
 
 

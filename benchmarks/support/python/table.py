@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """The table: a block for each question, a row for each rival, a column for each case, ratios to procpool."""
 
-REFERENCE = "procpool"
+from results import REFERENCE
+
 UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1))
 
 
