@@ -21,9 +21,10 @@ import results as result_file  # noqa: E402
 import table  # noqa: E402
 
 # In the order of the table; a folder that is not named here comes last.
-QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "startup", "busy_loop", "deaths", "allocations", "idle",
-             "parts", "compile")
-RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "multiprocessing", "process_pool_executor")
+QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "tiny_items", "even_work", "payload", "startup", "busy_loop",
+             "deaths", "allocations", "idle", "parts", "compile")
+RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "tbb_task_group", "multiprocessing",
+          "process_pool_executor")
 
 # These count or compile: a second round would say the same.
 ONCE = ("allocations", "idle", "compile")
