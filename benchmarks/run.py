@@ -19,12 +19,13 @@ import machine  # noqa: E402
 import requirements  # noqa: E402
 import results as result_file  # noqa: E402
 import table  # noqa: E402
+from measure import SKIPPED  # noqa: E402
 
 # In the order of the table; a folder that is not named here comes last.
-QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "tiny_items", "even_work", "payload", "startup", "busy_loop",
-             "deaths", "allocations", "idle", "parts", "compile")
-RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "tbb_task_group", "multiprocessing",
-          "process_pool_executor")
+QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "tiny_items", "even_work", "payload", "whole_process",
+             "startup", "busy_loop", "deaths", "allocations", "idle", "parts", "compile")
+RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "tbb_task_group", "message_queue", "xargs",
+          "multiprocessing", "process_pool_executor", "pebble", "loky", "mpi4py")
 
 # These count or compile: a second round would say the same.
 ONCE = ("allocations", "idle", "compile")
@@ -78,12 +79,15 @@ def schedule(programs, rounds):
 
 
 def run(command, quick):
-    """The measurements that a program printed, or None; then its own words are on standard error."""
+    """The measurements that a program printed, none if its rival is not installed; or None if it failed. Then, too, its
+    own words are on standard error."""
     try:
         done = subprocess.run(command + ["--quick"] * quick, stdout=subprocess.PIPE, text=True, timeout=300)
     except subprocess.TimeoutExpired:
         print(f"\n{' '.join(command)} did not end within 300 s", file=sys.stderr)
         return None
+    if done.returncode == SKIPPED:
+        return []
     if done.returncode != 0:
         print(f"\n{' '.join(command)} ended with status {done.returncode}", file=sys.stderr)
         return None
@@ -100,13 +104,15 @@ def show_progress(done, total, name):
 
 def measure(plan, quick):
     """The measurements by (question, rival, case), the programs that failed, how often the machine was disturbed."""
-    lines, failed, disturbed = {}, [], 0
+    lines, failed, skipped, disturbed = {}, [], [], 0
     for number, (question, rival, command) in enumerate(plan):
         show_progress(number, len(plan), f"{question} {rival}")
         disturbed += not quick and machine.is_disturbed()
-        measured = run(command, quick) if command not in failed else []
+        measured = run(command, quick) if command not in failed + skipped else []
         if measured is None:
             failed.append(command)
+        elif not measured:
+            skipped.append(command)
         for line in measured or []:
             lines.setdefault((line["question"], line["rival"], line["case"]), []).append(line)
     show_progress(len(plan), len(plan), "")

@@ -67,6 +67,13 @@ def problems(folder):
     yield from check(status == 1 and said.endswith("try again:  apt-get install ninja-build\n"),
                      f"without root and sudo: {status}, {said!r}")
 
+    # A rival that is not there is left out of the benchmarks.
+    no_pebble = 'case "$*" in *pebble*) exit 1 ;; esac'
+    status, said = Machine(folder, python3=no_pebble, apt_get="exit 100", sudo=SUDO).setup("bench")
+    yield from check(status == 0, f"without pebble: {status}, {said!r}")
+    status, said = Machine(folder, without=["ninja"], python3=no_pebble).setup("bench")
+    yield from check(status == 1 and "Ninja" in said, f"without pebble and Ninja: {status}, {said!r}")
+
     # What the build goes without is no reason to stop it.
     for cannot in ({}, {"apt_get": APT}, {"apt_get": "exit 100", "sudo": SUDO}):
         status, said = Machine(folder, without=["ccache"], **cannot).setup("test")

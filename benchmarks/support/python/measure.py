@@ -2,9 +2,25 @@
 """Stopwatch and the line of JSON that each measurement prints, as support/measure.hpp for the C++ programs."""
 
 import argparse
+import importlib.util
 import json
 import statistics
+import sys
 import time
+
+SKIPPED = 77  # what a program ends with whose rival is not installed
+
+
+def require_module(name, package):
+    """Ends this program with a word if the rival's module is not installed."""
+    if importlib.util.find_spec(name) is None:
+        sys.exit(skip(f"{name} (Debian: {package}) is not installed for {sys.executable}"))
+
+
+def skip(reason):
+    """Says why a rival is left out; the status to end with."""
+    print(f"skipped: {reason}", file=sys.stderr)
+    return SKIPPED
 
 
 class Options:

@@ -1,10 +1,26 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Python's two process pools as the questions see a pool. Both fork, the faster of Python's ways to start a process."""
+"""Python's two process pools, and none at all, as the questions see a pool. Both fork, the faster of Python's ways to
+start a process."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 context = multiprocessing.get_context("fork")
+
+
+class SerialPool:
+    """No pool at all: the caller maps by itself."""
+
+    name = "Python, serial"
+
+    def __init__(self, workers):
+        pass
+
+    def map(self, function, items):
+        return [function(item) for item in items]
+
+    def stop(self):
+        pass
 
 
 class MultiprocessingPool:

@@ -16,10 +16,10 @@ def life(make_pool):
     return made, answered, watch.lap()
 
 
-def measure(make_pool):
+def measure(make_pool, lives=15):
     options = Options()
     life(make_pool)
-    lives = [life(make_pool) for _ in range(options.count(15, 3))]
+    lives = [life(make_pool) for _ in range(options.count(lives, 3))]
     report = Report("startup", make_pool.name)
     for index, label in enumerate(("make", "first result", "stop")):
         report.print(label, "ns", [times[index] for times in lives])
