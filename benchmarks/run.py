@@ -13,8 +13,10 @@ import sys
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
+PICTURES = HERE.parent / "docs" / "pictures"
 sys.path.insert(0, str(HERE / "support" / "python"))
 
+import draw  # noqa: E402
 import machine  # noqa: E402
 import requirements  # noqa: E402
 import results as result_file  # noqa: E402
@@ -39,9 +41,14 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=5, help="how often everything runs (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one short round that only shows that all programs work")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--pictures", action="store_true",
+                        help="draw the pictures of docs/pictures anew, from this run")
     parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "build" / "bench-results",
                         help="folder for <commit>-<machine>-<compiler>.json (default: build/bench-results)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.pictures and (arguments.quick or not set(draw.QUESTIONS) <= set(arguments.only or draw.QUESTIONS)):
+        parser.error(f"--pictures needs more than a quick run, and all of {', '.join(draw.QUESTIONS)}")
+    return arguments
 
 
 def place(name, order):
@@ -145,6 +152,10 @@ def main():
     path = arguments.output / result_file.file_name(where, arguments.only or (), arguments.quick)
     result_file.write(results, where, path)
     print(f"\nAll runs are in {path}")
+    if arguments.pictures and not failed:
+        result_file.write(draw.shown(results), where, PICTURES / "results.json")
+        draw.write(PICTURES / "results.json", PICTURES)
+        print(f"The pictures in {PICTURES} are of this run")
     for command in failed:
         print(f"FAILED: {' '.join(command)}")
     return 1 if failed else 0
