@@ -40,7 +40,7 @@ class [[nodiscard]] Awaiter {
   AnyFuture future_;
 };
 
-/// The coroutine may go on, and end, before this returns. False: it goes on here, because the pool is gone.
+/// The coroutine may go on, and end, before this returns. False: it goes on here, because pool and task are over.
 template <class AnyFuture>
 bool Awaiter<AnyFuture>::await_suspend(std::coroutine_handle<> waiting) {
   const detail::ResultHandle& task = detail::FutureAccess::task(future_);

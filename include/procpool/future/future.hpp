@@ -106,8 +106,9 @@ class Future {
   void kill() { task().kill(); }
 
   /// Calls `f(Outcome<T>)` once the task has ended, even if the future is gone by then: on the pool's dispatch thread,
-  /// one after another, in the order of these calls; here, if the pool is gone. What `f` throws is ignored. `f` may
-  /// submit, but must not wait for a future of then() or when_all(), which that same thread makes ready.
+  /// one after another, in the order of these calls; if the pool is gone, here, or, of a when_all() that still waits
+  /// for another pool, on that one's dispatch thread. What `f` throws is ignored. `f` may submit, but must not wait for
+  /// a future of then() or when_all(), which that same thread makes ready.
   ///
   /// `f` gets a copy; a value that was made by a then() and cannot be copied goes to whoever asks first.
   template <ReceivesOutcome<T> F>

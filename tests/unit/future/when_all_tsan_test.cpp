@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -13,16 +14,40 @@
 
 #include <procpool/future.hpp>
 
+#include "../../support/address_space.hpp"
 #include "../../support/catch.hpp"
+#include "../../support/coroutine.hpp"
 #include "../../support/threads_as_workers.hpp"
 
 using procpool::Cancelled;
 using procpool::Future;
+using procpool::Outcome;
+using procpool::SharedFuture;
 using procpool::UsageError;
 using procpool::when_all;
 using support::LocalValue;
 using support::Workbench;
 using support::WorkerTask;
+
+namespace {
+
+/// Of a pool that has gone, which had the first part; the second is `late`.
+Future<std::tuple<int, int>> orphan(WorkerTask<int>& late) {
+  Workbench first;
+  WorkerTask<int> early(first);
+  Future<std::tuple<int, int>> all = when_all(early.future(), late.future());
+  early.start();
+  early.finish(1);
+  return all;
+}
+
+Future<int> make_ready_future(Workbench& bench) {
+  LocalValue<int> value(bench);
+  value.set(1);
+  return value.future();
+}
+
+}  // namespace
 
 TEST_CASE("when_all gives the tuple of what it was given, in that order") {
   Workbench bench;
@@ -200,6 +225,88 @@ TEST_CASE("when_all takes futures of several pools, and the first pool may go be
   });
   CHECK(all.get() == std::tuple(1, 2));
   worker.join();
+}
+
+TEST_CASE("a when_all that waits for another pool is continued, in whatever way, though its own pool is gone") {
+  Workbench second;
+  WorkerTask<int> late(second);
+  SharedFuture<std::tuple<int, int>> all = orphan(late).share();
+  std::atomic<int> sum{0};
+  all.on_ready([&](const Outcome<std::tuple<int, int>>& both) { sum += std::get<1>(both.value()); });
+  Future<int> next = all.then([](const std::tuple<int, int>& both) { return std::get<1>(both) * 10; });
+  Future<int> last = next.then([](int value) { return value + 1; });
+  [](SharedFuture<std::tuple<int, int>> awaited, std::atomic<int>& added) -> support::Coroutine {
+    added += 100 * std::get<1>(co_await awaited);
+  }(all, sum);
+  CHECK(sum == 0);
+  CHECK_FALSE(last.is_ready());
+  late.start();
+  late.finish(2);
+  CHECK(last.get() == 21);
+  CHECK(all.get() == std::tuple(1, 2));
+  second.exchange().dispatcher.finish();
+  CHECK(sum == 202);
+}
+
+TEST_CASE("a callback of a pool may continue a when_all that waits for that pool, and whose own pool is gone") {
+  Workbench second;
+  WorkerTask<int> early(second);
+  WorkerTask<int> late(second);
+  Future<std::tuple<int, int>> all = orphan(late);
+  std::promise<int> sum;
+  early.future().on_ready([&](const Outcome<int>&) {
+    all.on_ready([&](const Outcome<std::tuple<int, int>>& both) { sum.set_value(std::get<1>(both.value())); });
+    late.start();
+    late.finish(7);
+  });
+  early.start();
+  early.finish(1);
+  CHECK(sum.get_future().get() == 7);
+}
+
+TEST_CASE("a timed wait for a when_all that waits for another pool ends in time, though its own pool is gone") {
+  Workbench second;
+  WorkerTask<int> late(second);
+  WorkerTask<int> other(second);
+  std::vector<Future<std::tuple<int, int>>> futures;
+  futures.push_back(when_all(other.future(), make_ready_future(second)));
+  futures.push_back(orphan(late));
+  CHECK_FALSE(wait_any_for(futures, std::chrono::milliseconds(1)));
+  std::thread worker([&] {
+    late.start();
+    late.finish(2);
+  });
+  CHECK(wait_any(futures) == 1);
+  worker.join();
+  other.start();
+  other.finish(1);
+}
+
+TEST_CASE("a long chain behind a when_all whose pool is gone runs link by link, in order, on no deep stack") {
+  constexpr int links = support::is_sanitized ? 2'000 : 30'000;
+  Workbench second;
+  WorkerTask<int> late(second);
+  Future<int> chain = orphan(late).then([](const std::tuple<int, int>& both) { return std::get<1>(both); });
+  for (int i = 0; i < links; ++i) {
+    chain = chain.then([i](int seen) { return seen == i + 5 ? seen + 1 : -1; });
+  }
+  late.start();
+  late.finish(5);
+  CHECK(chain.get() == links + 5);
+}
+
+TEST_CASE("who continues a when_all of a gone pool at the moment when it ends sees its end, many times over") {
+  Workbench second;
+  for (int round = 0; round < 500; ++round) {
+    WorkerTask<int> late(second);
+    Future<std::tuple<int, int>> all = orphan(late);
+    std::thread worker([&] {
+      late.start();
+      late.finish(round);
+    });
+    CHECK(all.then([](const std::tuple<int, int>& both) { return std::get<1>(both); }).get() == round);
+    worker.join();
+  }
 }
 
 TEST_CASE("the end of a pool waits for a continuation that waits for another pool") {

@@ -31,10 +31,14 @@ class Dispatcher final : private Watcher {
   Dispatcher& operator=(const Dispatcher&) = delete;
 
   /// Runs `continuation` on the dispatch thread once the task has ended, perhaps before this returns. Those of one task
-  /// run in the order in which they came. False, with `continuation` left as it was, if the dispatcher has finished:
-  /// the caller runs it. If it throws, for want of memory or of a thread, nothing has changed. The caller, or
-  /// `continuation`, keeps the slot of the task from being given back.
+  /// run in the order in which they came. If the dispatcher has finished, a task of this process may still wait for
+  /// another pool: then whoever ends it runs what waits for it. Of any other task: false, with `continuation` left as
+  /// it was, and the caller runs it. If it throws, for want of memory or of a thread, nothing has changed. The caller,
+  /// or `continuation`, keeps the slot of the task from being given back.
   [[nodiscard]] bool after(Handle handle, std::unique_ptr<Continuation>& continuation);
+
+  /// Whoever has ended a task of this process: runs what has waited for it, if the dispatcher has finished.
+  void run_late();
 
   /// Takes back what after() was given for a task that has not ended. Null if the task has: then it runs, or has run.
   /// The caller keeps the slot of the task from being given back.
@@ -57,6 +61,9 @@ class Dispatcher final : private Watcher {
   }
   void start();
   void run();
+  [[nodiscard]] bool is_open_and_local(Handle handle) const noexcept {
+    return hub_.slots().is_local(handle) && !hub_.slots()[handle].load().is_final();
+  }
   [[nodiscard]] bool take_ready(ContinuationQueue& batch);
   [[nodiscard]] Deadline next_round() const { return recurring_.empty() ? Deadline() : Deadline(next_round_); }
   void go_round();
@@ -73,6 +80,7 @@ class Dispatcher final : private Watcher {
   bool has_started_ = false;
   bool is_finishing_ = false;
   bool is_finished_ = false;
+  bool is_running_late_ = false;
   // The dispatch thread's alone:
   std::list<std::shared_ptr<Recurring>> recurring_;
   std::chrono::steady_clock::time_point next_round_;
@@ -81,10 +89,12 @@ class Dispatcher final : private Watcher {
 inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& continuation) {
   const Hold hold(owner_);  // The continuation may run, and let go of everything, before this returns.
   bool may_sleep_without_tick = false;
+  bool is_late = false;
   {
     const std::lock_guard lock(hub_.mutex());
-    if (is_finished_) return false;
-    if (!has_started_) start();
+    is_late = is_finished_;
+    if (is_late && !is_open_and_local(handle)) return false;
+    if (!is_late && !has_started_) start();
     may_sleep_without_tick = waiting_ == 0;
     ContinuationQueue& queue = hub_.slots().make_note(handle).continuations;
     const bool is_first = queue.empty();
@@ -97,7 +107,24 @@ inline bool Dispatcher::after(Handle handle, std::unique_ptr<Continuation>& cont
   }
   if (may_sleep_without_tick) hub_.ring();
   else hub_.ring_sleepers();
+  if (is_late) run_late();  // It may have ended meanwhile.
   return true;
+}
+
+/// One thread after another, as if it were the dispatch thread; what the continuations themselves end, a chain of them
+/// perhaps, is run by the same thread, one by one.
+inline void Dispatcher::run_late() {
+  const Hold hold(owner_);
+  std::unique_lock lock(hub_.mutex());
+  if (!is_finished_ || std::exchange(is_running_late_, true)) return;
+  while (!ready_.empty()) {
+    ContinuationQueue batch;
+    batch.append(ready_);
+    lock.unlock();
+    while (!batch.empty()) batch.pop()->run();
+    lock.lock();
+  }
+  is_running_late_ = false;
 }
 
 /// Of a task that has not ended nothing was taken out of its note, so whatever is found there at that address is what

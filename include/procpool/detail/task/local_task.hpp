@@ -50,6 +50,7 @@ inline void end(Exchange& exchange, Handle handle, Phase phase) {
   while (!slot.transition(word, word.with_phase(phase).without_overdue())) {
   }
   exchange.announce_end(handle, word);
+  if (word.is_watched()) exchange.dispatcher.run_late();
   if (!exchange.slots.leave_local(handle, true)) return;  // The owner of the future frees the slot.
   // relaxed: its writer has left before
   const bool was_read = exchange.slots.note(handle)->was_read.load(std::memory_order_relaxed);

@@ -13,8 +13,9 @@
 namespace procpool::detail {
 
 /// Runs `continuation`, which may own `source`, on the dispatch thread once the task has ended. After the end of its
-/// pool there is no such thread: then it runs here, and every task has ended or is being ended by another thread. If
-/// this throws, for want of memory or of a thread, `continuation` is left as it was.
+/// pool there is no such thread: then it runs on the thread that ends the task, which may still wait for another pool,
+/// or here, if the task has ended or is just being ended. If this throws, for want of memory or of a thread,
+/// `continuation` is left as it was.
 inline void run_when_ended(const ResultHandle& source, std::unique_ptr<Continuation>&& continuation) {
   if (source.exchange().dispatcher.after(source.handle(), continuation)) return;
   source.wait();
