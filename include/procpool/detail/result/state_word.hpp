@@ -79,6 +79,10 @@ class StateWord {
   [[nodiscard]] constexpr bool is_unstarted() const noexcept {
     return phase() == Phase::claimed || phase() == Phase::recalled;
   }
+  /// A worker has it in hand, and was not condemned for it before.
+  [[nodiscard]] constexpr bool may_be_condemned() const noexcept {
+    return (is_unstarted() || phase() == Phase::running) && owner() != no_worker;
+  }
   /// Its worker touches it no more, and waits to be killed.
   [[nodiscard]] constexpr bool dooms_worker() const noexcept {
     return phase() == Phase::recalled || phase() == Phase::condemned;

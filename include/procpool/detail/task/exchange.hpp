@@ -108,7 +108,7 @@ class Exchange final : public Retained {
   /// In hand → Condemned: the supervisor has the worker killed. False if the task is not in hand any more.
   bool condemn(Handle handle, StateWord word) {
     do {
-      if (!word.is_unstarted() && word.phase() != Phase::running) return false;
+      if (!word.may_be_condemned()) return false;
     } while (!slots[handle].transition(word, word.with_phase(Phase::condemned)));
     condemned.add(word.owner(), handle);
     return true;

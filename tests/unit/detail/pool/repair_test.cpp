@@ -204,6 +204,24 @@ TEST_CASE("a task that is cancelled while it waits for space in the ring has not
   CHECK(runs == 0);
 }
 
+TEST_CASE("a task that is killed while it comes to wait for space in the ring never runs") {
+  Stage stage;
+  ResultHandle task = stage.pool.submit(run_once, 5);
+  stage.claim(task);
+  stage.fill_ring_of_requeued();
+  const StateWord seen_by_killer = stage.pool.slot(task).load();
+  stage.die();
+  REQUIRE(stage.repair.had_waiting());
+  CHECK_FALSE(stage.pool.exchange().condemn(task.handle(), seen_by_killer));  // No worker is to be killed for it.
+  REQUIRE(stage.pool.slot(task).load().is_out_of_ring());
+  task.kill();
+  stage.repair.requeue_waiting();
+  REQUIRE(task.is_ready());
+  CHECK(task.was_cancelled());
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
 TEST_CASE("a task without a note that is cancelled while it waits for space in the ring never runs") {
   Stage stage;
   ResultHandle task = stage.pool.submit(run_once, 5);
