@@ -183,15 +183,16 @@ inline void Repair::settle_condemned(Handle handle, StateWord word, const TaskNo
 
 /// Queues a task that no worker has in hand any more. `word` is what it was judged by: if it says something else by
 /// now, somebody has decided otherwise, but for flags. `again` is what the slot shall keep of it; ticket, phase and
-/// owner are new. A task for one worker alone goes back to its mailbox.
+/// owner are new. A task for one worker alone goes back to its mailbox, if the call that has sent it goes on: if not,
+/// that of the next call comes there, perhaps at once.
 inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   Ring& ring = layout_.ring(RingName::requeued).ring;
   Slot& slot = exchange_.slots[handle];
   TaskNote* note = exchange_.slots.note(handle);
+  const bool is_late = word.is_asked_to_stop() && !again.is_asked_to_stop();  // and for that alone was asked to stop
   const bool is_posted = word.is_posted() && word.owner() < layout_.workers();
-  if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) {
-    return cancel(handle, word, "the call that sent this task to one worker alone has ended before it ran");
-  }
+  const char* const why_not_posted = "the call that sent this task to one worker alone has ended before it ran";
+  if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) return cancel(handle, word, why_not_posted);
   // relaxed: the word is published behind it
   if ((word.phase() == Phase::running || word.phase() == Phase::condemned) && note != nullptr)
     note->has_begun.store(true, std::memory_order_relaxed);
@@ -203,9 +204,11 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
         seen.phase() == word.phase() && seen.owner() == word.owner() && seen.ticket() == word.ticket();
     if (seen.phase() == Phase::condemned && !is_as_judged) return settle_condemned(handle, seen, note);
     if (seen.is_over() || !is_as_judged) return;
-    if (seen.is_out_of_ring() && (seen.is_asked_to_stop() || is_unwanted(note))) return cancel(handle, seen, nullptr);
+    const bool is_cancelled = is_unwanted(note) || (seen.is_asked_to_stop() && !is_late);
+    if (is_cancelled && is_posted) return cancel(handle, seen, why_not_posted);
+    if (is_cancelled && seen.is_out_of_ring()) return cancel(handle, seen, nullptr);
     StateWord wanted = seen.with_requeues(again.requeues()).with_owner(no_worker);
-    if (word.is_asked_to_stop() && !again.is_asked_to_stop() && !is_unwanted(note)) wanted = wanted.without_stop();
+    if (is_late && !is_unwanted(note)) wanted = wanted.without_stop();
     if (!is_posted) wanted = wanted.with_ticket(has_space ? ring.next_position() : word.ticket());
     if (slot.transition(seen, wanted.with_phase(has_space ? Phase::queued : Phase::claimed))) break;
   }

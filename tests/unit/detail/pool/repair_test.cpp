@@ -269,6 +269,46 @@ TEST_CASE("when all that waits is cancelled, so is what waits for space in the r
   stage.move(claimed, Phase::done);
 }
 
+TEST_CASE("a task for one worker alone whose call has ended is not put back, where the next call's would replace it") {
+  Stage stage;
+  ResultHandle early = stage.pool.post(0, run_once, 5);
+  stage.claim(early);
+  stage.row.mailbox = 0;
+  SECTION("it is dropped afterwards") {}
+  SECTION("it has a note") { stage.pool.exchange().slots.make_note(early.handle()); }
+  CHECK_FALSE(early.cancel());
+  stage.die();
+  REQUIRE(early.is_ready());
+  ResultHandle late = stage.pool.post(0, run_once, 6);
+  stage.repair.look_for_strays(all);
+  CHECK(text_of_cancellation(std::move(early)) ==
+        "the call that sent this task to one worker alone has ended before it ran");
+  stage.pool.stop();
+  stage.pool.serve(0, 2);
+  CHECK(value_of_task(std::move(late)) == 6);
+  CHECK(runs == 1);
+  CHECK(stage.pool.exchange().past_failures() == 0);
+}
+
+TEST_CASE("a task for one worker alone that is tried again after its timeout goes back to that worker") {
+  Stage stage;
+  ResultHandle task = stage.pool.post(0, run_once, 5);
+  SupervisedTerms terms;
+  terms.retries_on_timeout = 1;
+  stage.pool.exchange().slots.set_note(task.handle(), note_of(terms));
+  stage.start(task);
+  stage.row.mailbox = 0;
+  StateWord word = stage.pool.slot(task).load();
+  REQUIRE(stage.pool.slot(task).transition(word, word.with_stop()));
+  stage.move(task, Phase::condemned);
+  stage.die();
+  REQUIRE_FALSE(task.is_ready());
+  CHECK_FALSE(stage.pool.slot(task).load().is_asked_to_stop());
+  stage.pool.stop();
+  stage.pool.serve(0, 2);
+  CHECK(value_of_task(std::move(task)) == 5);
+}
+
 TEST_CASE("a task that waits for a worker which has left for good is cancelled, and says so") {
   Stage stage;
   ResultHandle task = stage.pool.post(1, run_once, 5);
