@@ -4,7 +4,9 @@
 /// @file
 /// One future of the values of several.
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -75,6 +77,14 @@ class RangeGather final : public Gather {
   return task.take_future();
 }
 
+/// Throws UsageError if one is among them twice.
+inline void require_distinct(std::vector<const ResultHandle*> tasks) {
+  constexpr std::less<> by_address;
+  if (!std::is_sorted(tasks.begin(), tasks.end(), by_address)) std::sort(tasks.begin(), tasks.end(), by_address);
+  if (std::adjacent_find(tasks.begin(), tasks.end()) == tasks.end()) return;
+  throw UsageError("when_all() was given the same future twice, whose value can be taken once; share() it instead");
+}
+
 template <class F>
 inline constexpr bool is_consumable = false;
 template <class T>
@@ -86,12 +96,12 @@ namespace procpool {
 
 /// Consumes futures, perhaps of several pools, and gives one of the tuple of their values (std::monostate for void). It
 /// is ready when all tasks have ended; if some failed, it fails as the first of these did, by position. Its cancel()
-/// cancels all, and is true if none of them had begun. If it throws UsageError, because one of them has no result,
-/// none is consumed; if it throws for want of memory, of a slot or of a thread, all are let go.
+/// cancels all, and is true if none of them had begun. If it throws UsageError, because one of them has no result or is
+/// given twice, none is consumed; if it throws for want of memory, of a slot or of a thread, all are let go.
 template <class... Futures>
   requires(sizeof...(Futures) > 0 && (detail::is_consumable<std::remove_reference_t<Futures>> && ...))
 auto when_all(Futures&&... futures) {
-  (static_cast<void>(detail::FutureAccess::task(futures)), ...);  // All can be used, or none is consumed.
+  detail::require_distinct({std::addressof(detail::FutureAccess::task(futures))...});
   std::vector<detail::ResultHandle> parts;
   parts.reserve(sizeof...(Futures));
   (parts.push_back(detail::FutureAccess::take(futures)), ...);
@@ -105,7 +115,9 @@ template <FutureRange R>
 auto when_all(R&& futures) {
   using Gather = detail::RangeGather<typename detail::future_in_t<R>::value_type>;
   std::vector<detail::ResultHandle> parts;
-  parts.reserve(detail::tasks_of(futures).size());
+  std::vector<const detail::ResultHandle*> tasks = detail::tasks_of(futures);
+  parts.reserve(tasks.size());
+  detail::require_distinct(std::move(tasks));
   for (auto& future : futures) parts.push_back(detail::FutureAccess::take(future));
   if (parts.empty()) return Future<typename Gather::Result>(detail::make_ready(Gather::collect_all(parts)));
   return Future<typename Gather::Result>(Gather::start(std::make_shared<Gather>(std::move(parts))));

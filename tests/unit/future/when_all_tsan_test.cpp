@@ -41,6 +41,30 @@ Future<std::tuple<int, int>> orphan(WorkerTask<int>& late) {
   return all;
 }
 
+/// A range that goes over its elements twice.
+template <class T>
+class Twice {
+ public:
+  class Iterator {
+   public:
+    Iterator(std::vector<T>& elements, std::size_t place) : elements_(elements), place_(place) {}
+    T& operator*() const { return elements_[place_ % elements_.size()]; }
+    Iterator& operator++() { return ++place_, *this; }
+    bool operator!=(const Iterator& other) const { return place_ != other.place_; }
+
+   private:
+    std::vector<T>& elements_;
+    std::size_t place_;
+  };
+
+  explicit Twice(std::vector<T>& elements) : elements_(elements) {}
+  [[nodiscard]] Iterator begin() const { return {elements_, 0}; }
+  [[nodiscard]] Iterator end() const { return {elements_, 2 * elements_.size()}; }
+
+ private:
+  std::vector<T>& elements_;
+};
+
 Future<int> make_ready_future(Workbench& bench) {
   LocalValue<int> value(bench);
   value.set(1);
@@ -205,6 +229,27 @@ TEST_CASE("when_all consumes nothing if one of its futures has no result") {
   CHECK_THROWS_AS(when_all(futures), UsageError);
   CHECK_THROWS_AS(when_all(futures[0], futures[1]), UsageError);
   CHECK(futures[0].valid());
+}
+
+TEST_CASE("when_all consumes nothing if it is given a future twice, and says so") {
+  Workbench bench;
+  std::vector<std::unique_ptr<WorkerTask<int>>> tasks;
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 3; ++i) {
+    tasks.push_back(std::make_unique<WorkerTask<int>>(bench));
+    futures.push_back(tasks.back()->future());
+  }
+  const Twice<Future<int>> range(futures);
+  std::string why;
+  const bool one_by_one = GENERATE(true, false);
+  try {
+    if (one_by_one) when_all(futures[2], futures[0], futures[2]);
+    else when_all(range);
+  } catch (const UsageError& error) {
+    why = error.what();
+  }
+  CHECK(why.find("twice") != std::string::npos);
+  for (const Future<int>& future : futures) CHECK(future.valid());
 }
 
 TEST_CASE("when_all takes futures of several pools, and the first pool may go before the others") {
