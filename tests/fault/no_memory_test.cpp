@@ -196,3 +196,19 @@ TEST_CASE("what cannot be begun for want of memory throws, and no count has the 
   CHECK(pool.stats().failed == 0);
   CHECK(pool.stats().dropped_failures == 0);
 }
+
+TEST_CASE("a pool ends without memory, and what was submitted before has its result") {
+  UserProcess user([] {
+    std::optional<ProcessPool<>> pool(std::in_place, 1);
+    Future<int> kept = pool->submit(twice, 4);
+    static_cast<void>(pool->submit(twice, 5));
+    Refusals::are_for_others = true;
+    pool.reset();
+    Refusals::are_for_others = false;
+    return kept.get() == 8 ? 0 : 1;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+  CHECK(support::kin_that_stays() == "");
+}

@@ -109,6 +109,9 @@ class PoolCore {
   WorkerProgram program_;
   RegisteredDescriptor registered_memory_;
   ZygoteLink zygote_;
+  // Made while there is memory for them: the pool ends without any.
+  const std::exception_ptr closed_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
+  const std::exception_ptr ended_ = std::make_exception_ptr(PoolClosed("the pool has ended, and the task had not"));
   std::exception_ptr refusal_;   // why submit throws; null while open; under the submit lock
   std::uint64_t submitted_ = 0;  // under the submit lock
   std::uint64_t next_post_ = 0;  // ticket of the next mailbox task, but for posted_bit
@@ -271,7 +274,7 @@ inline void PoolCore::resize(std::size_t workers) {
 inline void PoolCore::close() {
   require_home();
   const std::lock_guard lock(exchange_->submit_mutex);
-  if (!refusal_) refusal_ = std::make_exception_ptr(PoolClosed("the pool was closed; it takes no more tasks"));
+  if (!refusal_) refusal_ = closed_;
 }
 
 inline void PoolCore::cancel_pending() {
@@ -322,8 +325,7 @@ inline void PoolCore::stop() noexcept {
   layout_.wake_all();
   zygote_.ring();
   supervisor_.join();
-  // Nothing is left, unless a wild write has hidden it.
-  supervisor_.break_all(std::make_exception_ptr(PoolClosed("the pool has ended, and the task had not")));
+  supervisor_.break_all(ended_);  // Nothing is left, unless a wild write has hidden it.
 }
 
 inline PoolCore::~PoolCore() {
