@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -66,6 +67,42 @@ template <class Expected, class T>
     std::fprintf(stderr, "it failed otherwise: %s\n", error.what());
   }
   return false;
+}
+
+/// What a lazy map gives that is refused memory at each step.
+struct LazilyRead {
+  std::vector<int> values;
+  bool is_told_at_end = false;  // that it had no memory
+  bool was_refused = false;
+};
+
+/// `refuse()` begins the refusals; of each step that throws there is a second one, with memory.
+template <class Results, class Refuse>
+[[nodiscard]] LazilyRead read_with_refusals(Results results, Refuse refuse) {
+  LazilyRead read;
+  const int before = Refusals::count.load();
+  for (auto next = results.begin(); next != results.end();) {
+    read.values.push_back(*next);
+    read.is_told_at_end = false;
+    refuse();
+    try {
+      ++next;
+    } catch (const std::bad_alloc&) {
+      read.is_told_at_end = true;
+    }
+    Refusals::next = -1;
+    Refusals::are_for_others = false;
+    if (read.is_told_at_end) ++next;
+  }
+  read.was_refused = Refusals::count.load() != before;
+  return read;
+}
+
+/// No item is missing before one that was given; and none behind them, unless that was told.
+void require_whole(LazilyRead read, int items) {
+  std::sort(read.values.begin(), read.values.end());
+  REQUIRE((read.is_told_at_end || read.values.size() == static_cast<std::size_t>(items)));
+  for (std::size_t i = 0; i < read.values.size(); ++i) REQUIRE(read.values[i] == 2 * static_cast<int>(i));
 }
 
 }  // namespace
@@ -211,4 +248,30 @@ TEST_CASE("a pool ends without memory, and what was submitted before has its res
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(status == 0);
   CHECK(support::kin_that_stays() == "");
+}
+
+TEST_CASE("a lazy map that finds no memory now and then skips no item in silence") {
+  constexpr int items = 40;
+  ProcessPool pool{1};
+  const auto terms = pool.with({.chunk_size = 8});
+  const std::vector<int> input = support::numbers(items);
+  const auto check = [](LazilyRead read) {
+    require_whole(read, items);
+    return read.was_refused;
+  };
+  int refused = 0;
+  for (bool was_refused = true; was_refused; ++refused) {
+    CAPTURE(refused);
+    const auto refuse = [refused] { Refusals::next = refused; };
+    const LazilyRead in_order = read_with_refusals(terms.imap(twice, input), refuse);
+    REQUIRE(std::is_sorted(in_order.values.begin(), in_order.values.end()));
+    was_refused = check(in_order);
+    was_refused |= check(read_with_refusals(terms.imap_unordered(twice, input), refuse));
+  }
+  CHECK(refused > 3);
+  const auto refuse_all = [] { Refusals::are_for_others = true; };
+  const LazilyRead in_order = read_with_refusals(terms.imap(twice, input), refuse_all);
+  CHECK(std::is_sorted(in_order.values.begin(), in_order.values.end()));
+  CHECK(check(in_order));
+  CHECK(check(read_with_refusals(terms.imap_unordered(twice, input), refuse_all)));
 }

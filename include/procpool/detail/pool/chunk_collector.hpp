@@ -106,18 +106,17 @@ struct ChunkCost {
   return bytes;
 }
 
-/// Gives the chunk's results to `sink`, and its slot and blocks back.
-inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
-  ResultHandle& handle = chunk.handle;
+/// Gives the chunk's results, of which `raw` is its own, to `sink`. If it throws, for want of memory, it may be called
+/// again with another.
+inline ChunkCost read_chunk(const SentChunk& chunk, const RawResult& raw, ChunkSink& sink) {
+  const ResultHandle& handle = chunk.handle;
   Exchange& exchange = handle.exchange();
   const TaskNote& note = *exchange.slots.note(handle.handle());
   const auto& header = *reinterpret_cast<const ChunkHeader*>(note.results.data());
-  const RawResult raw = handle.read();
   // (1) acquire-load, pairs with (1) of chunk_call.hpp, (3) of repair.hpp: the items below it.
   const std::size_t told = header.finished.load(std::memory_order_acquire);
   // Else it may still write to what is read here, or has finished more items than there are.
   const bool is_left_by_worker = !handle.word().is_overdue() && told <= chunk.items;
-  const GiveBack at_the_end(handle, raw);
 
   const std::size_t finished = is_left_by_worker ? told : 0;
   const FinishedItems items{chunk.first,          finished, note.results.data() + sizeof(ChunkHeader),
@@ -147,6 +146,13 @@ inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
   // relaxed: published with the slot's word
   const std::chrono::nanoseconds elapsed(header.elapsed.load(std::memory_order_relaxed));
   return {elapsed, items.are_blocks ? bytes_of_blocks(items) : 0, raw.bytes.size()};
+}
+
+/// The same, and gives its slot and blocks back.
+inline ChunkCost collect_chunk(SentChunk chunk, ChunkSink& sink) {
+  const RawResult raw = chunk.handle.read();
+  const GiveBack at_the_end(chunk.handle, raw);
+  return read_chunk(chunk, raw, sink);
 }
 
 }  // namespace procpool::detail

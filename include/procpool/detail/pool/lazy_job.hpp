@@ -54,22 +54,19 @@ class LazyJob {
     send_ahead();
   }
 
-  /// The next outcome; empty at the end. Rethrows, after the items before it, what the range threw.
+  /// The next outcome; empty at the end. Rethrows, after the items before it, what the range threw. If there is no
+  /// memory for what has come, the next call looks again.
   [[nodiscard]] std::optional<Outcome<R>> next() {
     if (!exchange_.home.is_here()) throw_away_from_home("the results of a lazy map", exchange_.home);
     if (taken_ == collected_items_) {
-      if (in_flight_.size() == 0) send_ahead();
-      if (in_flight_.size() == 0) {
+      if (is_at_end()) send_ahead();
+      if (is_at_end()) {
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
         progress_.finish();
         return std::nullopt;
       }
-      SentChunk chunk = in_flight_.next(exchange_.spin);
-      collected_items_ = chunk.items;
-      taken_ = 0;
-      collected_.emplace(chunk.first);
-      const ChunkCost cost = collect_chunk(std::move(chunk), *collected_);
-      room_.record(collected_items_, cost.item_bytes, cost.own_bytes);
+      if (!ended_) ended_ = in_flight_.next(exchange_.spin);
+      collect_ended();
     }
     Outcome<R> outcome = collected_->take(taken_++);
     ++consumed_;
@@ -79,6 +76,21 @@ class LazyJob {
   }
 
  private:
+  [[nodiscard]] bool is_at_end() const noexcept { return !ended_ && in_flight_.size() == 0; }
+
+  /// It is kept until all of it is here: if there is no memory for that, nothing is lost.
+  void collect_ended() {
+    const RawResult raw = ended_->handle.read();
+    collected_.emplace(ended_->first);
+    collected_->expect(ended_->items);
+    const ChunkCost cost = read_chunk(*ended_, raw, *collected_);
+    collected_items_ = ended_->items;
+    taken_ = 0;
+    ended_->handle.give_back(raw);
+    ended_.reset();
+    room_.record(collected_items_, cost.item_bytes, cost.own_bytes);
+  }
+
   void send_ahead() {
     try {
       while (!is_exhausted_ && !(is_exhausted_ = source_->is_done())) {
@@ -115,6 +127,7 @@ class LazyJob {
   ProgressReports progress_;
   ResultRoom room_;
   InFlight in_flight_;
+  std::optional<SentChunk> ended_;          // not yet collected
   std::optional<OutcomesOf<R>> collected_;  // of the chunk that ended last
   std::size_t collected_items_ = 0;
   std::size_t taken_ = 0;

@@ -41,8 +41,9 @@ class ChunksInFlight {
 
   void add(SentChunk chunk) {
     if (free_.empty()) {
-      free_.push_back(chunks_.size());
+      free_.reserve(std::max(chunks_.size() + 1, chunks_.capacity()));  // next() takes no memory.
       chunks_.emplace_back();
+      free_.push_back(chunks_.size() - 1);
     }
     const std::size_t key = free_.back();
     free_.pop_back();
