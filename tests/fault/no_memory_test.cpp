@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -20,6 +21,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
+#include "../support/leftovers.hpp"
 #include "../support/patience.hpp"
 #include "../support/refusing_operator_new.hpp"
 #include "../support/shared_page.hpp"
@@ -274,4 +276,34 @@ TEST_CASE("a lazy map that finds no memory now and then skips no item in silence
   CHECK(std::is_sorted(in_order.values.begin(), in_order.values.end()));
   CHECK(check(in_order));
   CHECK(check(read_with_refusals(terms.imap_unordered(twice, input), refuse_all)));
+}
+
+TEST_CASE("a pool for which there is no memory is not made, and leaves nothing open") {
+  constexpr int nothing_refused = 3;
+  int status = 0;
+  int refused = 0;
+  for (; status == 0; ++refused) {
+    // In a process of its own: the list of all pools' descriptors keeps the room that it once had.
+    UserProcess user([refused] {
+      ::alarm(60);  // if it waits for itself for ever
+      ::pthread_atfork(nullptr, nullptr, [] { Refusals::next = -1; });
+      const support::Belongings before = support::Belongings::now();
+      try {
+        Refusals::next = refused;
+        const ProcessPool pool{1};
+        const bool was_refused = Refusals::next < 0;
+        Refusals::next = -1;
+        return was_refused ? 2 : nothing_refused;
+      } catch (const std::bad_alloc&) {
+      } catch (const procpool::SharedMemoryExhausted&) {
+      }
+      Refusals::next = -1;
+      return support::left_since(before).empty() ? 0 : 1;
+    });
+    status = user.wait();
+  }
+  CAPTURE(refused);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == nothing_refused));
+  CHECK(refused > 10);
+  CHECK(support::kin_that_stays() == "");
 }

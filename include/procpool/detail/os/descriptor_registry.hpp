@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 #include <mutex>
 #include <utility>
@@ -29,9 +30,11 @@ class DescriptorRegistry {
   /// Held while descriptors are made and while a zygote is forked, so that the child finds the list whole.
   [[nodiscard]] Lock lock() { return Lock(mutex_); }
 
-  /// Only under the lock.
-  void add(int fd) { descriptors_.push_back(fd); }
-  void remove(int fd) { std::erase(descriptors_, fd); }
+  /// Only under the lock, as all that follows. Takes the memory for `count` calls of add(), before there is a
+  /// descriptor that could be lost for want of it.
+  void expect(std::size_t count) { descriptors_.reserve(descriptors_.size() + count); }
+  void add(int fd) noexcept { descriptors_.push_back(fd); }
+  void remove(int fd) noexcept { std::erase(descriptors_, fd); }
 
   /// In a child forked under the lock, which is taken: closes what was registered but for `kept`, and begins anew.
   void close_all_but(std::initializer_list<int> kept, Lock lock) noexcept {
@@ -50,7 +53,10 @@ class DescriptorRegistry {
 /// A descriptor that closes itself, and is registered for as long as it is open.
 class RegisteredFd {
  public:
-  RegisteredFd(const DescriptorRegistry::Lock& /*held*/, int fd) : fd_(fd) { DescriptorRegistry::instance().add(fd_); }
+  /// The registry was told to expect it.
+  RegisteredFd(const DescriptorRegistry::Lock& /*held*/, int fd) noexcept : fd_(fd) {
+    DescriptorRegistry::instance().add(fd_);
+  }
   RegisteredFd(RegisteredFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   RegisteredFd& operator=(RegisteredFd&&) = delete;
   ~RegisteredFd() { reset(); }
@@ -75,6 +81,7 @@ class RegisteredDescriptor {
  public:
   explicit RegisteredDescriptor(int fd) : fd_(fd) {
     const DescriptorRegistry::Lock lock = DescriptorRegistry::instance().lock();
+    DescriptorRegistry::instance().expect(1);
     DescriptorRegistry::instance().add(fd_);
   }
   RegisteredDescriptor(const RegisteredDescriptor&) = delete;

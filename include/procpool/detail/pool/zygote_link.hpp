@@ -84,6 +84,7 @@ class ZygoteLink {
 
 inline ZygoteLink::SocketPair ZygoteLink::make_sockets() {
   const DescriptorRegistry::Lock registry = DescriptorRegistry::instance().lock();
+  DescriptorRegistry::instance().expect(2);
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
     throw std::system_error(errno, std::generic_category(), "socketpair for a pool");
