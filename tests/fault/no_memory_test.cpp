@@ -307,3 +307,28 @@ TEST_CASE("a pool for which there is no memory is not made, and leaves nothing o
   CHECK(refused > 10);
   CHECK(support::kin_that_stays() == "");
 }
+
+TEST_CASE("the process that makes the workers needs no memory to replace one and to end what its task has forked") {
+  static ::pid_t maker = 0;
+  procpool::PoolOptions options;
+  options.workers = 1;
+  options.preload = [] {
+    maker = ::getpid();
+    const auto refuse_from_the_first_worker_on = [] { Refusals::are_for_others = ::getpid() == maker; };
+    const auto refuse_no_worker = [] { Refusals::are_for_others = false; };
+    ::pthread_atfork(refuse_from_the_first_worker_on, nullptr, refuse_no_worker);
+  };
+  ProcessPool pool{std::move(options)};
+  auto dies = pool.submit([] {
+    if (::fork() == 0) {
+      for (;;) ::pause();
+    }
+    ::raise(SIGKILL);
+  });
+  CHECK(fails_with<WorkerDied>(std::move(dies)));
+  CHECK(pool.submit(twice, 4).get() == 8);
+  CHECK(pool.stats().worker_deaths == 1);
+  pool.close();
+  pool.join();
+  CHECK(support::kin_that_stays() == "");
+}

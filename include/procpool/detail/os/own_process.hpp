@@ -4,35 +4,48 @@
 /// @file
 /// The threads of this process, and its children: its own and those that it adopted.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include <procpool/detail/os/read_file.hpp>
+#include <procpool/detail/os/unique_fd.hpp>
 
 namespace procpool::detail {
 
-/// As /proc/self/task/<tid>/children lists them (proc(5)), if it has one thread; empty where /proc is missing, or shows
-/// another system of processes than this one's.
-[[nodiscard]] inline std::vector<pid_t> children_of_this_process() {
-  std::vector<pid_t> children;
+/// Calls `visit(pid)` for each child that /proc/self/task/<tid>/children lists (proc(5)), if this process has one
+/// thread; for none where /proc is missing, or shows another system of processes than this one's. Takes no memory.
+template <class Visit>
+void for_each_child_of_this_process(Visit visit) noexcept {
+  std::array<char, 64> path{};
+  std::snprintf(path.data(), path.size(), "/proc/self/task/%d/children", static_cast<int>(::getpid()));
+  const UniqueFd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 4096> piece;
   pid_t pid = 0;
-  for (const char c : read_file("/proc/self/task/" + std::to_string(::getpid()) + "/children")) {
-    if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
-      pid = pid * 10 + (c - '0');
-    } else if (pid != 0) {
-      children.push_back(pid);
-      pid = 0;
+  for (;;) {
+    const ::ssize_t bytes = ::read(file.get(), piece.data(), piece.size());
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes <= 0) return;
+    for (const char c : std::string_view(piece.data(), static_cast<std::size_t>(bytes))) {
+      if (std::isdigit(static_cast<unsigned char>(c)) != 0) {
+        pid = pid * 10 + (c - '0');
+      } else if (pid != 0) {
+        visit(pid);
+        pid = 0;
+      }
     }
   }
-  return children;
 }
 
 /// A child of this process, where no list is to be had; 0: it has none. It asks of one number after the other whether

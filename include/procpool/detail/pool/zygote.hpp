@@ -64,7 +64,7 @@ class Zygote {
   void kill_condemned() const noexcept;
   void reap();
   void record_death(std::size_t index, int status, const rusage& usage) noexcept;
-  void kill_adopted() const;
+  bool kill_adopted() const noexcept;
   [[noreturn]] void leave();
 
   Exchange& exchange_;
@@ -194,10 +194,14 @@ inline void Zygote::record_death(std::size_t index, int status, const rusage& us
 }
 
 /// Each of their deaths may bring children of their own, whose adoption SIGCHLD tells no one of: the next reap looks.
-inline void Zygote::kill_adopted() const {
-  for (const ::pid_t child : children_of_this_process()) {
+/// True if any child is listed.
+inline bool Zygote::kill_adopted() const noexcept {
+  bool is_any_listed = false;
+  for_each_child_of_this_process([&](::pid_t child) {
+    is_any_listed = true;
     if (std::find(pids_.begin(), pids_.end(), child) == pids_.end()) ::kill(child, SIGKILL);
-  }
+  });
+  return is_any_listed;
 }
 
 inline void Zygote::leave() {
@@ -205,8 +209,7 @@ inline void Zygote::leave() {
     if (pid != 0) ::kill(pid, SIGKILL);
   }
   for (;;) {
-    kill_adopted();
-    if (!has_workers() && children_of_this_process().empty()) {  // for none may be listed
+    if (!kill_adopted() && !has_workers()) {  // for none may be listed
       if (const ::pid_t adopted = search_child(); adopted != 0) ::kill(adopted, SIGKILL);
     }
     int status = 0;
