@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <exception>
@@ -331,4 +333,30 @@ TEST_CASE("the process that makes the workers needs no memory to replace one and
   pool.close();
   pool.join();
   CHECK(support::kin_that_stays() == "");
+}
+
+TEST_CASE("a task for whose progress there is no memory is not submitted, and nothing is told of it") {
+  const support::SharedGate gate;
+  ProcessPool pool{1};
+  const support::OpensAtEnd opens(gate);
+  auto running = pool.submit([gate = gate.get()] { gate->pass(); });
+  REQUIRE(gate->is_reached_by(1));
+  std::array<std::atomic<int>, 100> told{};
+  Future<int> submitted;
+  std::size_t refused = 0;
+  for (; !submitted.valid(); ++refused) {
+    const auto terms = pool.with({}).on_progress([&count = told.at(refused)](const procpool::Progress&) { ++count; });
+    Refusals::next = static_cast<int>(refused);
+    try {
+      submitted = terms.submit(twice, 4);
+    } catch (const std::bad_alloc&) {
+    }
+    Refusals::next = -1;
+  }
+  CHECK(refused > 5);
+  CHECK(pool.stats().submitted == 2);
+  gate->open();
+  CHECK(submitted.get() == 8);
+  CHECK(eventually([&] { return told.at(refused - 1) > 0; }));
+  CHECK(std::count_if(told.begin(), told.end(), [](const auto& count) { return count > 0; }) == 1);
 }

@@ -29,7 +29,7 @@ class SentChunks final : public Upstream {
   std::size_t add(SentChunk chunk) {
     const std::lock_guard lock(mutex_);
     is_empty_ = false;
-    chunks_.push_back(std::move(chunk));
+    keep_or_cancel(chunk.handle, [&] { chunks_.push_back(std::move(chunk)); });
     return chunks_.size() - 1;
   }
   [[nodiscard]] SentChunk take(std::size_t place) {

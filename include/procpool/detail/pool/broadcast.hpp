@@ -12,6 +12,7 @@
 
 #include <procpool/detail/pool/map_sinks.hpp>
 #include <procpool/detail/pool/progress_reports.hpp>
+#include <procpool/detail/task/cancel_together.hpp>
 
 namespace procpool::detail {
 
@@ -28,7 +29,9 @@ class PostedTasks {
     }
   }
 
-  void add(ResultHandle task) { tasks_.push_back(std::move(task)); }
+  void add(ResultHandle task) {
+    keep_or_cancel(task, [&] { tasks_.push_back(std::move(task)); });
+  }
   [[nodiscard]] std::size_t size() const noexcept { return tasks_.size(); }
   [[nodiscard]] ResultHandle& operator[](std::size_t worker) noexcept { return tasks_[worker]; }
 

@@ -28,7 +28,9 @@ class OldestFirst {
   OldestFirst& operator=(const OldestFirst&) = delete;
   ~OldestFirst() { cancel_all(chunks_); }
 
-  void add(SentChunk chunk) { chunks_.push_back(std::move(chunk)); }
+  void add(SentChunk chunk) {
+    keep_or_cancel(chunk.handle, [&] { chunks_.push_back(std::move(chunk)); });
+  }
   [[nodiscard]] std::size_t size() const noexcept { return chunks_.size(); }
   [[nodiscard]] SentChunk next(std::chrono::nanoseconds) {
     SentChunk chunk = std::move(chunks_.front());

@@ -40,15 +40,12 @@ class ChunksInFlight {
   ~ChunksInFlight() { cancel_all(chunks_); }
 
   void add(SentChunk chunk) {
-    if (free_.empty()) {
-      free_.reserve(std::max(chunks_.size() + 1, chunks_.capacity()));  // next() takes no memory.
-      chunks_.emplace_back();
-      free_.push_back(chunks_.size() - 1);
-    }
-    const std::size_t key = free_.back();
+    keep_or_cancel(chunk.handle, [&] {
+      make_place();
+      ended_.add(chunk.handle.handle(), free_.back());
+    });
+    chunks_[free_.back()] = std::move(chunk);
     free_.pop_back();
-    chunks_[key] = std::move(chunk);
-    ended_.add(chunks_[key].handle.handle(), key);
   }
   [[nodiscard]] std::size_t size() const noexcept { return ended_.size(); }
 
@@ -60,6 +57,13 @@ class ChunksInFlight {
   }
 
  private:
+  void make_place() {
+    if (!free_.empty()) return;
+    free_.reserve(std::max(chunks_.size() + 1, chunks_.capacity()));  // next() takes no memory.
+    chunks_.emplace_back();
+    free_.push_back(chunks_.size() - 1);
+  }
+
   std::vector<SentChunk> chunks_;
   std::vector<std::size_t> free_;
   WaitSet ended_;  // destroyed first: it forgets the handles before they go

@@ -16,6 +16,7 @@
 #include <procpool/detail/pool/pool_core.hpp>
 #include <procpool/detail/pool/task_progress.hpp>
 #include <procpool/detail/task/call.hpp>
+#include <procpool/detail/task/cancel_together.hpp>
 #include <procpool/task/priority.hpp>
 #include <procpool/task/progress.hpp>
 
@@ -75,12 +76,16 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
   core->require_home();
   check(function, ThisCall::run);
   GivenTerms terms = given_terms();
+  std::optional<ProgressFollower> follower;
   SharedBlock numbers;
   if (progress || measure) {
     numbers = core->allocate(core->exchange().data, sizeof(TaskNumbers), waits);
     if (!numbers) return std::nullopt;
     auto* reported = ::new (numbers.data()) TaskNumbers;
-    if (progress) terms.progress = &reported->progress;
+    if (progress) {
+      terms.progress = &reported->progress;
+      follower.emplace(core->exchange().dispatcher, reported->progress, progress, label_text);
+    }
     if (measure) terms.usage = &reported->usage;
   }
   OutgoingTask task = ThisCall::send(
@@ -92,7 +97,7 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
     task.make_note().is_measured = measure;
   }
   std::optional<ResultHandle> handle = core->enqueue(ring(), task.record, std::move(task.note), waits);
-  if (progress && handle) follow_progress(*handle, *terms.progress, progress, label_text);
+  if (follower && handle) keep_or_cancel(*handle, [&] { follower->follow(*handle); });
   return handle;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <new>
 #include <string>
@@ -25,10 +26,12 @@ class TaskProgress final : public Recurring {
  public:
   using Callback = std::function<void(const Progress&)>;
 
-  /// `numbers` lies in the note of the task, which `task` keeps.
-  TaskProgress(ResultHandle task, const ReportedProgress& numbers, Callback report,
-               std::shared_ptr<const std::string> label)
-      : task_(std::move(task)), numbers_(numbers), report_(std::move(report)), label_(std::move(label)) {}
+  /// `numbers` will lie in the note of the task.
+  TaskProgress(const ReportedProgress& numbers, Callback report, std::shared_ptr<const std::string> label)
+      : numbers_(numbers), report_(std::move(report)), label_(std::move(label)) {}
+
+  /// Before it is looked at. `task` keeps the note.
+  void set_task(ResultHandle task) noexcept { task_ = std::move(task); }
 
   bool recur() noexcept override {
     if (is_over_) return false;
@@ -75,13 +78,29 @@ class FinishProgress final : public Continuation {
   std::shared_ptr<TaskProgress> progress_;
 };
 
-/// From now on the dispatch thread tells of the task, for the last time at its end.
-inline void follow_progress(const ResultHandle& task, const ReportedProgress& numbers, TaskProgress::Callback report,
-                            std::shared_ptr<const std::string> label) {
-  const ResultHandle source = task.duplicate();
-  const auto progress = std::make_shared<TaskProgress>(task.duplicate(), numbers, std::move(report), std::move(label));
-  run_when_ended(source, std::make_unique<FinishProgress>(progress));
-  source.exchange().dispatcher.repeat(progress);
-}
+/// All that it takes to tell of a task is made before that is sent.
+class ProgressFollower {
+ public:
+  ProgressFollower(Dispatcher& dispatcher, const ReportedProgress& numbers, TaskProgress::Callback report,
+                   std::shared_ptr<const std::string> label)
+      : progress_(std::make_shared<TaskProgress>(numbers, std::move(report), std::move(label))),
+        finish_(std::make_unique<FinishProgress>(progress_)), recurring_(1, progress_) {
+    dispatcher.prepare();
+  }
+
+  /// From now on the dispatch thread tells of the task, for the last time at its end. Once. If this throws, which
+  /// is rare, see prepare(), nothing is told.
+  void follow(const ResultHandle& task) {
+    progress_->set_task(task.duplicate());
+    const ResultHandle source = task.duplicate();
+    run_when_ended(source, std::move(finish_));
+    source.exchange().dispatcher.repeat(std::move(recurring_));
+  }
+
+ private:
+  std::shared_ptr<TaskProgress> progress_;
+  std::unique_ptr<FinishProgress> finish_;
+  std::list<std::shared_ptr<Recurring>> recurring_;
+};
 
 }  // namespace procpool::detail

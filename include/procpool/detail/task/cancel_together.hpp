@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// Cancels the tasks that are one thing to their caller.
+/// Cancels the tasks that are one thing to their caller, or that it has no memory for.
 
 #include <procpool/detail/task/result_handle.hpp>
 
@@ -21,6 +21,17 @@ bool cancel_together(const Parts& parts, HandleOf handle_of) {
     }
   }
   return !has_begun;
+}
+
+/// Calls `keep()`, whose caller has sent `task`. If that throws, nobody will wait for the task: it is not wanted.
+template <class Keep>
+void keep_or_cancel(const ResultHandle& task, Keep keep) {
+  try {
+    keep();
+  } catch (...) {
+    task.cancel();
+    throw;
+  }
 }
 
 }  // namespace procpool::detail

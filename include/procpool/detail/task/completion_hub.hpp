@@ -61,6 +61,11 @@ class CompletionHub {
   /// `watcher.ended(handle)` will be called once, perhaps before this returns.
   void watch(Handle handle, Watcher& watcher);
 
+  /// Under the lock: takes the memory that add_under_lock() needs if nobody else watches `handle`.
+  void have_room_under_lock(Handle handle) {
+    if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
+  }
+
   /// The two halves of it, under the lock, the second of which cannot fail: what the watcher is to know of the task is
   /// stored between them. True: another watcher was told, so the caller rings.
   void add_under_lock(Handle handle, Watcher& watcher);
@@ -140,7 +145,7 @@ inline void CompletionHub::watch(Handle handle, Watcher& watcher) {
 }
 
 inline void CompletionHub::add_under_lock(Handle handle, Watcher& watcher) {
-  if (watchers_.size() <= handle) watchers_.resize(std::max<std::size_t>(handle + 1, watchers_.size() * 2));
+  have_room_under_lock(handle);
   if (watchers_[handle] == nullptr) watchers_[handle] = &watcher;
   else slots_.make_note(handle).more_watchers.push_back(&watcher);
 }

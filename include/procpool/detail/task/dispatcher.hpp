@@ -44,9 +44,12 @@ class Dispatcher final : private Watcher {
   /// The caller keeps the slot of the task from being given back.
   [[nodiscard]] std::unique_ptr<Continuation> withdraw(Handle handle, const Continuation& continuation) noexcept;
 
-  /// Calls `recurring->recur()` ten times a second on the dispatch thread until that says false. Whoever asks for it
-  /// has called after() before, so the thread does not end meanwhile.
-  void repeat(std::shared_ptr<Recurring> recurring);
+  /// From now on after() throws nothing for a task that is sent next, unless another is sent meanwhile.
+  void prepare();
+
+  /// Calls `recur()` of each of them ten times a second on the dispatch thread until that says false. Whoever asks for
+  /// it has called after() before, so the thread does not end meanwhile. Takes no memory.
+  void repeat(std::list<std::shared_ptr<Recurring>> recurring) noexcept;
 
   /// Runs what is waiting and what that will still bring, then ends the thread. On the dispatch thread itself (a
   /// callback destroys its pool) it returns at once, and the thread ends by itself.
@@ -145,11 +148,18 @@ inline std::unique_ptr<Continuation> Dispatcher::withdraw(Handle handle, const C
   return withdrawn;
 }
 
-inline void Dispatcher::repeat(std::shared_ptr<Recurring> recurring) {
+inline void Dispatcher::prepare() {
+  const std::lock_guard lock(hub_.mutex());
+  if (is_finished_) return;
+  if (!has_started_) start();
+  hub_.have_room_under_lock(static_cast<Handle>(hub_.slots().was_used()));
+}
+
+inline void Dispatcher::repeat(std::list<std::shared_ptr<Recurring>> recurring) noexcept {
   {
     const std::lock_guard lock(hub_.mutex());
     if (is_finished_) return;
-    arriving_.push_back(std::move(recurring));
+    arriving_.splice(arriving_.end(), recurring);
   }
   hub_.ring_sleepers();
 }

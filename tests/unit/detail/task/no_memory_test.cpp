@@ -6,6 +6,10 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/async_map_job.hpp>
+#include <procpool/detail/pool/broadcast.hpp>
+#include <procpool/detail/pool/lazy_job.hpp>
+#include <procpool/detail/pool/map_job.hpp>
 #include <procpool/detail/pool/worker.hpp>
 #include <procpool/detail/task/gather.hpp>
 #include <procpool/detail/task/local_task.hpp>
@@ -18,12 +22,17 @@
 
 using procpool::Future;
 using procpool::SharedFuture;
+using procpool::detail::ChunksInFlight;
 using procpool::detail::Continuation;
 using procpool::detail::Gather;
 using procpool::detail::Handle;
 using procpool::detail::LocalTask;
+using procpool::detail::OldestFirst;
 using procpool::detail::Phase;
+using procpool::detail::PostedTasks;
 using procpool::detail::ResultHandle;
+using procpool::detail::SentChunk;
+using procpool::detail::SentChunks;
 using procpool::detail::Slot;
 using procpool::detail::StateWord;
 using procpool::detail::TaskContext;
@@ -64,6 +73,26 @@ void end_task(PoolWithoutProcesses& pool, Handle task) {
   const StateWord before = slot.load();
   slot.store(before.with_phase(Phase::done));
   pool.exchange().announce_end(task, before);
+}
+
+/// Adds tasks by `add(task)` until request number `refused` of one call is refused. False if none ever is.
+template <class Add>
+[[nodiscard]] bool leaves_nothing_that_runs(PoolWithoutProcesses& pool, int refused, Add add) {
+  for (int i = 0; i < 40; ++i) {
+    ResultHandle task = submit(pool);
+    const ResultHandle seen = task.duplicate();
+    bool was_refused = false;
+    Refusals::next = refused;
+    try {
+      add(std::move(task));
+    } catch (const std::bad_alloc&) {
+      was_refused = true;
+    }
+    Refusals::next = -1;
+    CHECK(seen.was_cancelled() == was_refused);
+    if (was_refused) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -181,5 +210,26 @@ TEST_CASE("tasks that there is no memory to wait for together are let go") {
     if (all) CHECK(all->word().phase() == Phase::done);
     all.reset();
     CHECK(left.expired());
+  }
+}
+
+TEST_CASE("a task that was sent and that there is no memory to keep is cancelled") {
+  const auto as_chunk = [](ResultHandle task) { return SentChunk{std::move(task), 0, 1}; };
+  for (int refused = 0, kinds_refused = 4; kinds_refused != 0; ++refused) {
+    CAPTURE(refused);
+    PoolWithoutProcesses pool(1);
+    OldestFirst in_order(pool.exchange().hub);
+    ChunksInFlight as_they_end(pool.exchange().hub);
+    SentChunks all;
+    PostedTasks posted;
+    kinds_refused = 0;
+    kinds_refused +=
+        leaves_nothing_that_runs(pool, refused, [&](auto task) { in_order.add(as_chunk(std::move(task))); });
+    kinds_refused +=
+        leaves_nothing_that_runs(pool, refused, [&](auto task) { as_they_end.add(as_chunk(std::move(task))); });
+    kinds_refused += leaves_nothing_that_runs(pool, refused, [&](auto task) { all.add(as_chunk(std::move(task))); });
+    kinds_refused += leaves_nothing_that_runs(pool, refused, [&](auto task) { posted.add(std::move(task)); });
+    CHECK((refused > 0 || kinds_refused == 4));
+    all.cancel();
   }
 }
