@@ -360,3 +360,33 @@ TEST_CASE("a task for whose progress there is no memory is not submitted, and no
   CHECK(eventually([&] { return told.at(refused - 1) > 0; }));
   CHECK(std::count_if(told.begin(), told.end(), [](const auto& count) { return count > 0; }) == 1);
 }
+
+TEST_CASE("who waits by on_ready is called though there is no memory to say what the task has ended with") {
+  UserProcess user([] {
+    const support::SharedGate gate;
+    ProcessPool pool{1};
+    const support::OpensAtEnd opens(gate);
+    auto running = pool.submit([gate = gate.get()] { gate->pass(); });
+    std::atomic<int> told{0};
+    const auto tell = [&told](const procpool::Outcome<int>& outcome) {
+      try {
+        told += outcome.value();
+      } catch (const std::bad_alloc&) {
+        ++told;
+      } catch (...) {
+        told += 100;
+      }
+    };
+    auto alone = pool.submit(twice, 4);
+    alone.on_ready(tell);
+    auto shared = pool.submit(twice, 4).share();
+    shared.on_ready(tell);
+    const NoMemoryForOthers no_memory;
+    if (!alone.cancel() || !shared.cancel()) return 1;
+    if (!eventually([&] { return told != 0; })) return 2;
+    return eventually([&] { return told == 2; }) ? 0 : 3;
+  });
+  const int status = user.wait();
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(status == 0);
+}

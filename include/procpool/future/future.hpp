@@ -186,10 +186,16 @@ class Future<T>::Callback final : public detail::Continuation {
   }
 
  private:
+  /// A failure, if there is no memory for what the task has ended with.
   Outcome<T> take_outcome() {
-    const detail::RawResult result = task_.read();
-    const detail::GiveBack at_the_end(task_, result);
-    return detail::outcome_of<T>(task_, result);
+    try {
+      const detail::RawResult result = task_.read();
+      const detail::GiveBack at_the_end(task_, result);
+      return detail::outcome_of<T>(task_, result);
+    } catch (...) {
+      if (task_.valid()) task_.mark_read();
+      return Outcome<T>::failure(std::current_exception());
+    }
   }
 
   detail::ResultHandle task_;

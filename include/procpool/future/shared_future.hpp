@@ -164,14 +164,23 @@ class SharedFuture<T>::Callback final : public detail::Continuation {
 
   void run() noexcept override {
     try {
-      std::invoke(std::move(function_), future_.result().outcome());
+      std::invoke(std::move(function_), outcome());
     } catch (...) {  // see Future::on_ready()
     }
   }
 
  private:
+  [[nodiscard]] const Outcome<T>& outcome() {
+    try {
+      return future_.result().outcome();
+    } catch (...) {
+      return failure_.emplace(Outcome<T>::failure(std::current_exception()));
+    }
+  }
+
   SharedFuture future_;
   F function_;
+  std::optional<Outcome<T>> failure_;  // there was no memory for what the task has ended with
 };
 
 template <class T>
