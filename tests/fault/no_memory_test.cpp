@@ -390,3 +390,20 @@ TEST_CASE("who waits by on_ready is called though there is no memory to say what
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(status == 0);
 }
+
+TEST_CASE("an item that throws in a worker that has no memory fails alone") {
+  ProcessPool pool{1};
+  const auto refuse_the_first = [](int item) {
+    Refusals::are_for_others = item == 0;
+    if (item == 0) throw item;
+    return item;
+  };
+  const auto outcomes = pool.with({.chunk_size = 2}).map_outcomes(refuse_the_first, std::vector{0, 1});
+  REQUIRE(outcomes.size() == 2);
+  CHECK_THROWS_AS(outcomes[0].value(), procpool::RemoteError);
+  CHECK(outcomes[1].value() == 1);
+  auto alone = pool.submit(refuse_the_first, 0);
+  CHECK_THROWS_AS(alone.get(), procpool::RemoteError);
+  CHECK(pool.submit(refuse_the_first, 1).get() == 1);
+  CHECK(pool.stats().worker_deaths == 0);
+}

@@ -7,12 +7,15 @@
 /// Shared by  nobody; it lies in the worker's private memory and writes to the extents that it owns.
 /// Crash      a word in the worker's row names the block being filled; the supervisor gives it back for the dead.
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <span>
 #include <utility>
-#include <vector>
 
 #include <procpool/detail/result/outbox.hpp>
 
@@ -44,8 +47,9 @@ class OutboxWriter {
 
   static constexpr std::uint32_t no_item = 0xFFFFFFFF;  // the chunk itself, or a single task
 
-  /// A block of `bytes` bytes, aligned to 64, for the `item`th of a chunk. Null: the shared memory has no room.
-  [[nodiscard]] std::byte* allocate(std::size_t bytes, std::uint32_t item = no_item);
+  /// A block of `bytes` bytes, aligned to 64, for the `item`th of a chunk. Null: the shared memory has no room. Takes
+  /// nothing of the worker's own memory, which may have no more to say that it has no more.
+  [[nodiscard]] std::byte* allocate(std::size_t bytes, std::uint32_t item = no_item) noexcept;
 
   /// The parent can find the block handed out last.
   void published() noexcept {
@@ -57,30 +61,36 @@ class OutboxWriter {
   static constexpr std::size_t alignment = 64;
   static constexpr std::size_t rewind_after = 4096;  // bytes; keeps a worker with few results open in its cache
 
-  [[nodiscard]] std::byte* allocate_alone(std::size_t bytes, std::uint32_t item);
+  [[nodiscard]] std::span<std::uint16_t> extents() noexcept { return std::span(extents_).first(count_); }
+  [[nodiscard]] std::size_t current() const noexcept { return extents_[count_ - 1]; }
+  [[nodiscard]] bool begin_extent(std::optional<std::size_t> index) noexcept;
+
+  [[nodiscard]] std::byte* allocate_alone(std::size_t bytes, std::uint32_t item) noexcept;
   [[nodiscard]] bool has_room_for(std::size_t bytes) noexcept;
   [[nodiscard]] bool commit_behind_used(std::size_t bytes) noexcept {
-    const std::size_t index = extents_.back();
+    const std::size_t index = current();
     // relaxed: the owner's
     return outbox_.commit(index, outbox_.extent(index).used.load(std::memory_order_relaxed) + bytes);
   }
-  [[nodiscard]] bool change_extent(std::size_t bytes);
-  [[nodiscard]] bool change_to_committed(std::size_t bytes);
+  [[nodiscard]] bool change_extent(std::size_t bytes) noexcept;
+  [[nodiscard]] bool change_to_committed(std::size_t bytes) noexcept;
   void hand_out(std::size_t index, std::uint32_t item) noexcept;
 
   Outbox& outbox_;
   Life life_;
   std::atomic<std::uint64_t>& filling_;
   bool is_filling_ = false;
-  std::vector<std::size_t> extents_;  // shared ones of this life; the last is being filled
+  std::array<std::uint16_t, Outbox::most_extents> extents_{};  // shared ones of this life; the last is being filled
+  std::size_t count_ = 0;                                      // of extents_
+  static_assert(Outbox::most_extents <= std::size_t{std::numeric_limits<std::uint16_t>::max()} + 1);
 };
 
-inline std::byte* OutboxWriter::allocate(std::size_t bytes, std::uint32_t item) {
+inline std::byte* OutboxWriter::allocate(std::size_t bytes, std::uint32_t item) noexcept {
   bytes = (bytes + alignment - 1) / alignment * alignment;
   if (bytes > outbox_.extent_size() / 4) return allocate_alone(bytes, item);
   const bool has_room = has_room_for(bytes) || change_extent(bytes);
   if (!(has_room && commit_behind_used(bytes)) && !change_to_committed(bytes)) return nullptr;
-  const std::size_t index = extents_.back();
+  const std::size_t index = current();
   Extent& extent = outbox_.extent(index);
   const std::size_t used = extent.used.load(std::memory_order_relaxed);  // relaxed: the owner's, as all below
   // relaxed: before the count, as (2) says; whoever adopts the extent finds no counted block behind its end.
@@ -90,8 +100,8 @@ inline std::byte* OutboxWriter::allocate(std::size_t bytes, std::uint32_t item) 
 }
 
 inline bool OutboxWriter::has_room_for(std::size_t bytes) noexcept {
-  if (extents_.empty()) return false;
-  Extent& extent = outbox_.extent(extents_.back());
+  if (count_ == 0) return false;
+  Extent& extent = outbox_.extent(current());
   if (extent.used.load(std::memory_order_relaxed) >= rewind_after && extent.was_empty()) {  // relaxed: the owner's
     extent.used.store(0, std::memory_order_relaxed);                                        // relaxed: the same
   }
@@ -100,9 +110,9 @@ inline bool OutboxWriter::has_room_for(std::size_t bytes) noexcept {
 
 /// Goes on in an extent of this life that has emptied, gives further empty ones back, or claims another with room for
 /// `bytes` bytes.
-inline bool OutboxWriter::change_extent(std::size_t bytes) {
+inline bool OutboxWriter::change_extent(std::size_t bytes) noexcept {
   std::optional<std::size_t> next;
-  std::erase_if(extents_, [&](std::size_t index) {
+  const auto left = std::ranges::remove_if(extents(), [&](std::size_t index) {
     Extent& extent = outbox_.extent(index);
     if (!extent.was_empty()) return false;
     extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
@@ -110,29 +120,32 @@ inline bool OutboxWriter::change_extent(std::size_t bytes) {
     else next = index;
     return true;
   });
-  if (!next) next = outbox_.claim_shared(life_, bytes);
-  if (!next) return false;
-  extents_.push_back(*next);
+  count_ -= left.size();
+  return begin_extent(next ? next : outbox_.claim_shared(life_, bytes));
+}
+
+/// False if there is none. There cannot be too many, unless a wild write has made one be claimed twice.
+inline bool OutboxWriter::begin_extent(std::optional<std::size_t> index) noexcept {
+  if (!index || count_ == extents_.size()) return false;
+  extents_[count_++] = static_cast<std::uint16_t>(*index);
   return true;
 }
 
 /// Where the system refuses memory, or no extent is left, goes on in one of this life that has room in what was
 /// committed, or claims such a one.
-inline bool OutboxWriter::change_to_committed(std::size_t bytes) {
-  for (std::size_t& index : extents_) {
+inline bool OutboxWriter::change_to_committed(std::size_t bytes) noexcept {
+  for (std::uint16_t& index : extents()) {
     Extent& extent = outbox_.extent(index);
     if (extent.was_empty()) extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
     if (!outbox_.has_committed_room(index, bytes)) continue;
-    std::swap(index, extents_.back());
+    std::swap(index, extents_[count_ - 1]);
     return true;
   }
-  const std::optional<std::size_t> other = outbox_.claim_shared(life_, bytes, Pages::committed);
-  if (other) extents_.push_back(*other);
-  return other.has_value();
+  return begin_extent(outbox_.claim_shared(life_, bytes, Pages::committed));
 }
 
 /// A large block gets a run of extents to itself, which the parent frees as soon as it has read it.
-inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes, std::uint32_t item) {
+inline std::byte* OutboxWriter::allocate_alone(std::size_t bytes, std::uint32_t item) noexcept {
   std::optional<std::size_t> first = outbox_.claim(life_, bytes);
   if (!first) return nullptr;
   const std::size_t run = (bytes + outbox_.extent_size() - 1) / outbox_.extent_size();
