@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <procpool/detail/memory/region.hpp>
+#include <procpool/detail/os/process_identity.hpp>
 
 namespace procpool::detail {
 
@@ -34,6 +35,7 @@ class BlockAllocator {
   void release(std::byte* block, std::size_t bytes) noexcept;
 
   [[nodiscard]] const Region& region() const noexcept { return region_; }
+  [[nodiscard]] const HomeProcess& home() const noexcept { return home_; }
 
   /// Bytes of the blocks that have not come back, as large as they were made; at some moment during the call.
   [[nodiscard]] std::size_t was_in_use() const;
@@ -69,6 +71,7 @@ class BlockAllocator {
     if (kept.capacity() < most) kept.reserve(std::max(most, 2 * kept.capacity()));
   }
 
+  const HomeProcess home_;
   mutable std::mutex mutex_;
   Region region_;
   std::size_t untouched_ = 0;   // offset behind which no run was ever handed out

@@ -2,7 +2,7 @@
 #pragma once
 
 /// @file
-/// A block of shared memory that goes back to its allocator by itself.
+/// A block of shared memory that goes back to its allocator by itself, in the process that the allocator was made in.
 
 #include <cstddef>
 #include <utility>
@@ -26,7 +26,8 @@ class SharedBlock {
     return *this;
   }
   ~SharedBlock() {
-    if (data_ != nullptr) allocator_->release(data_, size_);
+    // Some other thread may have held the allocator's lock when this process was forked.
+    if (data_ != nullptr && allocator_->home().is_here()) allocator_->release(data_, size_);
   }
 
   [[nodiscard]] explicit operator bool() const noexcept { return data_ != nullptr; }

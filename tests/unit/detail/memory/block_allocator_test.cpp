@@ -13,6 +13,7 @@
 #include <procpool/detail/memory/shared_block.hpp>
 
 #include "../../../support/catch.hpp"
+#include "../../../support/in_child.hpp"
 #include "../../../support/patience.hpp"
 #include "../../../support/refusing_operator_new.hpp"
 
@@ -190,4 +191,14 @@ TEST_CASE("a shared block goes back by itself, once") {
   CHECK(memory.allocator.allocate(200) != first);
   CHECK_FALSE(SharedBlock(memory.allocator, size + 1));
   CHECK_FALSE(SharedBlock());
+}
+
+TEST_CASE("a shared block is not given back by a process that was forked from the one that has it") {
+  Memory memory;
+  SharedBlock block(memory.allocator, 200);
+  const std::size_t in_use = memory.allocator.was_in_use();
+  CHECK(true_in_child([&] {
+    { const SharedBlock left(std::move(block)); }
+    return memory.allocator.was_in_use() == in_use;
+  }));
 }
