@@ -22,6 +22,7 @@ using model::End;
 using model::Explored;
 using model::PoolUnderScheduler;
 using model::Run;
+using model::some_spin;
 using procpool::detail::deadline_in;
 using procpool::detail::ResultHandle;
 using procpool::detail::SupervisedTerms;
@@ -54,7 +55,9 @@ bool is_held_up(Run& run, PoolUnderScheduler& pool, const ResultHandle& task) {
 TEST_CASE("a worker that dies at any access loses the task that it runs at most, and that runs no second time") {
   const Explored explored = model::explore(2'500, {.most_deaths = 3}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4, .max_tasks = run.random().once_in(4) ? 2 : 0}, {});
+    const std::chrono::nanoseconds spin = some_spin(run);
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4, .max_tasks = run.random().once_in(4) ? 2 : 0},
+                            spin);
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < task_count; ++i) {
       open.push_back(tasks.submit(pool, i));
@@ -78,7 +81,7 @@ TEST_CASE("a worker that dies at any access loses the task that it runs at most,
 TEST_CASE("whoever waits for many tasks is told of each, though workers die between its end and the telling") {
   const Explored explored = model::explore(2'000, {.most_deaths = 3}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 16}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 16}, some_spin(run));
     std::vector<ResultHandle> open;
     WaitSet set(pool.core().exchange().hub);
     for (std::size_t i = 0; i < task_count; ++i) {
@@ -98,7 +101,7 @@ TEST_CASE("whoever waits for many tasks is told of each, though workers die betw
 TEST_CASE("a task with retries survives as many deaths") {
   const Explored explored = model::explore(1'000, {.most_deaths = 2}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 16}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 16}, some_spin(run));
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i, note_of({.retries = 2})));
     for (std::size_t i = 0; i < task_count; ++i) {
@@ -113,7 +116,7 @@ TEST_CASE("a task with retries survives as many deaths") {
 TEST_CASE("while a worker is stopped at any access all tasks end but the one in its hand") {
   const Explored explored = model::explore(2'500, {.most_stops = 1, .longest_stop = INT64_MAX / 4}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, some_spin(run));
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i));
     for (std::size_t i = 0; i < task_count; ++i) {
@@ -135,7 +138,7 @@ TEST_CASE("while a worker is stopped at any access all tasks end but the one in 
 TEST_CASE("a cancel, a kill or a deadline at any moment ends the task that is meant and no other") {
   const Explored explored = model::explore(3'000, {.most_deaths = 1}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, some_spin(run));
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < task_count; ++i) {
       const bool has_deadline = i % 4 == 2;
@@ -171,7 +174,7 @@ TEST_CASE("a cancel, a kill or a deadline at any moment ends the task that is me
 TEST_CASE("a task for one worker alone runs there, or in its next life, whenever workers die") {
   const Explored explored = model::explore(1'500, {.most_deaths = 3}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, some_spin(run));
     std::vector<ResultHandle> queued;
     int died = 0;
     for (std::size_t i = 0; i < task_count; i += 2) {
@@ -193,7 +196,7 @@ TEST_CASE("a task for one worker alone runs there, or in its next life, whenever
 TEST_CASE("no task is lost while a pool becomes larger and smaller and workers die") {
   const Explored explored = model::explore(1'500, {.most_deaths = 2}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4}, some_spin(run));
     model::Fiber& resizer = run.start("resizer", [&] {
       for (const std::size_t workers : {1, 3, 1, 2}) pool.core().resize(workers);
     });
@@ -213,7 +216,7 @@ TEST_CASE("no task is lost while a pool becomes larger and smaller and workers d
 TEST_CASE("when the zygote dies at any moment each task has its value or says that the pool is broken") {
   const Explored explored = model::explore(2'000, {.most_deaths = 2}, [](Run& run) {
     CountedTasks tasks(task_count);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4, .zygote_is_mortal = true}, {});
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = 4, .zygote_is_mortal = true}, some_spin(run));
     std::vector<ResultHandle> open;
     try {
       for (std::size_t i = 0; i < task_count; ++i) open.push_back(tasks.submit(pool, i));

@@ -25,6 +25,7 @@ using model::End;
 using model::Explored;
 using model::PoolUnderScheduler;
 using model::Run;
+using model::some_spin;
 using procpool::detail::EventCount;
 using procpool::detail::ResultHandle;
 using procpool::detail::TaskContext;
@@ -33,9 +34,6 @@ using procpool::detail::WaitSet;
 namespace {
 
 constexpr std::size_t tasks_of_each = 3;
-
-/// None, or one that ends at the first look at the clock.
-std::chrono::nanoseconds some_spin(Run& run) { return std::chrono::nanoseconds(run.random().once_in(4) ? 1 : 0); }
 
 /// Two threads of the user's process do the same, one with the tasks below `tasks_of_each`, one with those behind.
 template <class Use>

@@ -31,8 +31,9 @@ namespace detail = procpool::detail;
 /// As detail::Zygote, but workers are fibers.
 class PlayedZygote {
  public:
-  PlayedZygote(Run& run, detail::Exchange& exchange, detail::PoolLayout& layout, int max_tasks)
-      : run_(run), exchange_(exchange), layout_(layout), max_tasks_(max_tasks), workers_(layout.most_workers()) {}
+  PlayedZygote(Run& run, detail::Exchange& exchange, detail::PoolLayout& layout, int max_tasks, std::size_t min_workers)
+      : run_(run), exchange_(exchange), layout_(layout), max_tasks_(max_tasks), min_workers_(min_workers),
+        workers_(layout.most_workers()) {}
 
   void live();
 
@@ -72,6 +73,7 @@ class PlayedZygote {
   detail::Exchange& exchange_;
   detail::PoolLayout& layout_;
   int max_tasks_;
+  std::size_t min_workers_;
   std::vector<Fiber*> workers_;  // by index; null: none lives
   std::vector<Death> deaths_;    // not yet reaped
   Fiber* kernel_ = nullptr;
@@ -120,7 +122,9 @@ inline void PlayedZygote::be_worker(std::size_t index, detail::Life life) const 
   self.index = static_cast<detail::WorkerIndex>(index);
   self.retries = &row.retries;
   int left = max_tasks_;
-  detail::Worker(exchange_, layout_, self.index, life).serve(self, [&] { return max_tasks_ > 0 && --left == 0; });
+  const bool retires = min_workers_ != 0 && index >= min_workers_;
+  const auto is_worn = [&] { return max_tasks_ > 0 && --left == 0; };
+  detail::Worker(exchange_, layout_, self.index, life).serve(self, is_worn, retires);
 }
 
 inline void PlayedZygote::kill_condemned() {
@@ -141,10 +145,16 @@ inline void PlayedZygote::reap() {
   }
 }
 
+/// How long workers look for work before they sleep: not at all, or until the first look at the clock.
+inline std::chrono::nanoseconds some_spin(Run& run) {
+  return std::chrono::nanoseconds(run.random().once_in(4) ? 1 : 0);
+}
+
 struct PoolShape {
   std::size_t workers = 2;
   std::size_t queue_capacity = 4;
-  int max_tasks = 0;  // per worker; 0: never recycled
+  int max_tasks = 0;            // per worker; 0: never recycled
+  std::size_t min_workers = 0;  // those with an index from there on retire; 0: none does
   bool zygote_is_mortal = false;
 };
 
@@ -156,8 +166,8 @@ class PoolUnderScheduler {
                                                        .queue_capacity = shape.queue_capacity,
                                                        .shared_memory = std::size_t{16} << 20,
                                                        .spin = spin},
-                                                      detail::WorkerProgram())),
-        zygote_(run, core_->exchange(), core_->layout(), shape.max_tasks),
+                                                      program_of(shape))),
+        zygote_(run, core_->exchange(), core_->layout(), shape.max_tasks, shape.min_workers),
         zygote_fiber_(run.start(
             "zygote", [this] { zygote_.live(); }, shape.zygote_is_mortal,
             [this](bool was_killed) {
@@ -206,6 +216,12 @@ class PoolUnderScheduler {
   struct Storage {
     alignas(detail::PoolCore) std::byte bytes[sizeof(detail::PoolCore)];
   };
+
+  [[nodiscard]] static detail::WorkerProgram program_of(const PoolShape& shape) {
+    detail::WorkerProgram program;
+    program.min_workers = shape.min_workers;
+    return program;
+  }
 
   template <class T>
   [[nodiscard]] static detail::TaskRecord record_of(detail::TaskFunction run, const T& argument) {
