@@ -2,14 +2,17 @@
 
 /// @file
 /// Deaths: what does it cost when workers die? 999 tasks of half a millisecond, 30 of which end their worker, against
-/// the same without deaths; from a death to the first task of the replacement; how late a timeout is seen.
+/// the same without deaths; from a death to the first task of the replacement; how late a timeout is seen; from the
+/// death of the zygote to the last future that says so; from that of the user's process to that of all its kin.
 ///
 /// No rival runs here: of multiprocessing.Pool's tasks those thirty never end, and a ProcessPoolExecutor loses all.
 
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstddef>
 #include <vector>
 
 #include <procpool/procpool.hpp>
@@ -77,11 +80,60 @@ double lateness(procpool::ProcessPool<>& pool, std::chrono::milliseconds timeout
   return watch.lap() - std::chrono::duration<double, std::nano>(timeout).count();
 }
 
+[[noreturn]] void hang() {
+  for (;;) ::pause();
+}
+
+/// Nanoseconds from the death of a pool's zygote to the failure of the last of a thousand futures.
+double breakage() {
+  procpool::ProcessPool pool{2};
+  const ::pid_t zygote = pool.submit([] { return ::getppid(); }).get();
+  std::vector<procpool::Future<void>> open;
+  for (int i = 0; i < 1000; ++i) open.push_back(pool.submit(hang));
+  bench::Stopwatch watch;
+  ::kill(zygote, SIGKILL);
+  procpool::wait_all(open);
+  const double time = watch.lap();
+  for (auto& future : open) bench::require(future.exception() != nullptr, "the futures' failure");
+  return time;
+}
+
+/// Nanoseconds from the death of a process, whose pool has two busy workers, to that of the last of its kin: then
+/// nobody holds the end of a pipe any more that all have inherited.
+double extinction() {
+  int pipe[2];
+  bench::require(::pipe(pipe) == 0, "a pipe");
+  const ::pid_t user = ::fork();
+  if (user == 0) {
+    ::close(pipe[0]);
+    procpool::ProcessPool pool{2};
+    const auto tell_and_hang = [end = pipe[1]] {
+      if (::write(end, "b", 1) == 1) hang();
+    };
+    const auto first = pool.submit(tell_and_hang);
+    const auto second = pool.submit(tell_and_hang);
+    hang();
+  }
+  ::close(pipe[1]);
+  char word = 0;
+  for (int busy = 0; busy < 2; ++busy) bench::require(::read(pipe[0], &word, 1) == 1, "two busy workers");
+  bench::Stopwatch watch;
+  ::kill(user, SIGKILL);
+  bench::require(::read(pipe[0], &word, 1) == 0, "the end of all");
+  const double time = watch.lap();
+  ::close(pipe[0]);
+  ::waitpid(user, nullptr, 0);
+  return time;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const bench::Options options = bench::options(argc, argv);
   const bench::Report report{"deaths", "procpool"};
+  std::vector<double> broken, extinct;
+  for (int run = 0; run < options.count(21, 3); ++run) broken.push_back(breakage());
+  for (int run = 0; run < options.count(21, 3); ++run) extinct.push_back(extinction());
   {
     procpool::ProcessPool pool{2};
     const int tasks = options.count(999, 99);
@@ -104,4 +156,6 @@ int main(int argc, char** argv) {
   for (int run = 0; run < options.count(21, 3); ++run) late.push_back(lateness(pool, 50ms));
   report.print("to the replacement's first task", "ns", replaced);
   report.print("a timeout is seen late by", "ns", late);
+  report.print("from the zygote's death to the last future", "ns", broken);
+  report.print("from the user's process's death to all", "ns", extinct);
 }
