@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <cstddef>
 #include <optional>
 #include <ranges>
@@ -44,6 +49,15 @@ void fill_memory_with_dropped(ProcessPool<>& pool, const SharedGate& gate) {
   while (pool.try_submit(pass, text)) ++dropped;
   REQUIRE(dropped > 0);
   REQUIRE(dropped < 32);  // The queue has room for more.
+}
+
+/// Whether a thread comes to sleep because it has found no room for its task; woken by this, it looks again.
+bool a_submit_waits(const ProcessPool<>& pool) {
+  auto& bed = pool.sender().core->exchange().signal().ended;
+  const auto someone_was_woken = [&] {
+    return ::syscall(SYS_futex, &bed, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0) > 0;
+  };
+  return eventually(someone_was_woken, std::chrono::seconds(20));
 }
 
 /// Keeps the pool's one worker at the gate.
@@ -248,6 +262,7 @@ TEST_CASE("while tasks that nobody waits for hold the memory, try_submit gives n
     is_submitted = true;
     CHECK(future.get() == mebi);
   });
+  CHECK(a_submit_waits(pool));
   CHECK_FALSE(is_submitted);
   CHECK(pool.stats().worker_deaths == 0);  // The first of them waits at the gate.
   gate->open();
@@ -271,6 +286,7 @@ TEST_CASE("while a task that nobody waits for holds the last slot, try_submit gi
     kept.push_back(pool.submit(same, 1));
     is_submitted = true;
   });
+  CHECK(a_submit_waits(pool));
   CHECK_FALSE(is_submitted);
   CHECK(pool.stats().worker_deaths == 0);  // The task waits at the gate.
   gate->open();
@@ -311,6 +327,7 @@ TEST_CASE("a submit that waits for memory ends when the pool is closed") {
   const OpensAtEnd opens(gate);
   fill_memory_with_dropped(pool, gate);
   std::thread submitter([&] { CHECK_THROWS_AS(pool.submit(size_of, text_of(mebi)), PoolClosed); });
+  CHECK(a_submit_waits(pool));
   pool.close();
   submitter.join();
   CHECK(pool.stats().worker_deaths == 0);  // The first of the others waits at the gate.
