@@ -13,6 +13,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -68,7 +69,8 @@ bool become_a_user() {
   return ::setgid(nobody_elses) == 0 && ::setuid(nobody_elses) == 0 && ::setuid(0) != 0;
 }
 
-/// With ever higher limits, until a pool works that is made below it. What each refusal says; empty: it did not work.
+/// With ever higher limits, until a pool is neither refused nor broken that is made below it. What each refusal says;
+/// empty: the pool did not work.
 template <class SetLimit>
 std::vector<std::string> refusals_until_it_works(SetLimit set_limit, const PoolOptions& options) {
   std::vector<std::string> refusals;
@@ -76,9 +78,11 @@ std::vector<std::string> refusals_until_it_works(SetLimit set_limit, const PoolO
     set_limit(step);
     try {
       const ProcessPool pool{options};
-      if (works(pool)) return refusals;
-    } catch (const std::exception& refusal) {
+      return works(pool) ? refusals : std::vector<std::string>();
+    } catch (const std::system_error& refusal) {
       refusals.emplace_back(refusal.what());
+    } catch (const procpool::BrokenPool& broken) {
+      refusals.emplace_back(broken.what());
     }
   }
   return {};
