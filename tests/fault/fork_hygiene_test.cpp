@@ -28,6 +28,7 @@
 
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
+#include "../support/footprint.hpp"
 #include "../support/in_child.hpp"
 #include "../support/shared_page.hpp"
 #include "../support/tasks.hpp"
@@ -107,6 +108,7 @@ TEST_CASE("a user's signal handlers, mask and descriptors are as before after a 
     ::sigaddset(&mask, SIGUSR2);
     ::sigprocmask(SIG_SETMASK, &mask, nullptr);
     const auto before = dispositions();
+    const std::size_t descriptors = support::descriptors_of(::getpid());
     {
       ProcessPool pool{2};
       for (int i = 0; i < 10; ++i) static_cast<void>(pool.submit(twice, i).get());
@@ -137,6 +139,7 @@ TEST_CASE("a user's signal handlers, mask and descriptors are as before after a 
     for (int signal = 1; signal < NSIG; ++signal) {
       if (::sigismember(&now, signal) != (signal == SIGUSR2 ? 1 : 0)) return 5;
     }
+    if (support::descriptors_of(::getpid()) != descriptors) return 7;
     return *count == 0 ? 0 : 6;
   });
   CHECK(user.wait() == 0);
