@@ -59,8 +59,9 @@ class Stopwatch {
 struct Report {
   std::string_view question, rival;
 
-  /// Prints one measurement: `unit` is "ns", "ratio", "share" (of what is possible) or "allocations"; its value is the
-  /// median of `runs`. A `label` of the form "2 workers: 10 µs" is shown as column "10 µs" of a block "2 workers".
+  /// Prints one measurement: `unit` is "ns", "ratio", "share" (of what is possible), "KB" or "allocations"; its value
+  /// is the median of `runs`. A `label` of the form "2 workers: 10 µs" is shown as column "10 µs" of a block
+  /// "2 workers".
   void print(std::string_view label, std::string_view unit, const std::vector<double>& runs) const;
 };
 

@@ -32,12 +32,17 @@ class ProcpoolPool {
     return pool_.map(std::move(f), items);
   }
 
-  /// All processes that the pool made: its workers and the zygote that forked them.
-  [[nodiscard]] std::vector<pid_t> processes() {
+  [[nodiscard]] std::vector<pid_t> workers() {
     std::vector<pid_t> result;
     for (const auto& worker : pool_.workers()) {
       if (worker.pid != 0) result.push_back(static_cast<pid_t>(worker.pid));  // 0: the zygote has not forked it yet
     }
+    return result;
+  }
+
+  /// All processes that the pool made: its workers and the zygote that forked them.
+  [[nodiscard]] std::vector<pid_t> processes() {
+    std::vector<pid_t> result = workers();
     if (!result.empty()) result.push_back(parent_of(result.front()));
     return result;
   }

@@ -12,6 +12,8 @@ def three_digits(value):
 
 def quantity(value, unit):
     """A value as a person reads it: 12345 ns are 12.3 µs."""
+    if unit == "KB":
+        return f"{three_digits(value)} KB"
     if unit != "ns":
         return three_digits(value)
     name, size = next(((name, size) for name, size in UNITS if abs(value) >= 0.9995 * size), UNITS[-1])
