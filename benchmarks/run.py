@@ -152,7 +152,7 @@ def main():
     path = arguments.output / result_file.file_name(where, arguments.only or (), arguments.quick)
     result_file.write(results, where, path)
     print(f"\nAll runs are in {path}")
-    if arguments.pictures and not failed:
+    if arguments.pictures:
         result_file.write(draw.shown(results), where, PICTURES / "results.json")
         draw.write(PICTURES / "results.json", PICTURES)
         print(f"The pictures in {PICTURES} are of this run")

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: BSL-1.0
-"""Deaths of pebble's workers: as in procpool.cpp. Of Python's pools it alone replaces a worker and loses one task."""
+"""Deaths of pebble's workers: as in procpool.cpp. Of Python's pools it alone replaces a worker and goes on.
+
+Now and then, on a busy machine, a task of pebble's never ends after a death. Such a pass is told on standard error and
+not counted.
+"""
 
 import pathlib
 import sys
@@ -16,6 +20,9 @@ from measure import Options, Report, Stopwatch
 from pebble_pool import PebblePool, pebble
 
 
+NEVER = 20  # seconds; a whole pass takes less than one
+
+
 def work(task, dies):
     end = time.perf_counter() + 0.0005
     while time.perf_counter() < end:
@@ -27,18 +34,30 @@ def work(task, dies):
 
 
 def run(pool, tasks, apart):
-    """Nanoseconds for the tasks, of which every `apart`th dies; 0: none."""
+    """Nanoseconds for the tasks, of which every `apart`th dies, 0: none; or None if one of them never ended."""
     watch = Stopwatch()
     futures = [pool.schedule(work, args=(task, apart != 0 and task % apart == apart - 1)) for task in range(tasks)]
     deaths = 0
     for task, future in enumerate(futures):
         try:
-            assert future.result() == task, "wrong result: the task's number"
+            assert future.result(timeout=NEVER) == task, "wrong result: the task's number"
         except pebble.ProcessExpired:
             deaths += 1
+        except concurrent.futures.TimeoutError:
+            return None
     time_of_all = watch.lap()
     assert deaths == (tasks // apart if apart else 0), "wrong result: as many deaths as there were deadly tasks"
     return time_of_all
+
+
+def both_runs(tasks):
+    """The times without and with deaths, of a pool of its own; None if a task never ended."""
+    pool = PebblePool(2).pool
+    run(pool, tasks, 0)
+    times = run(pool, tasks, 0), run(pool, tasks, 33)
+    pool.stop()
+    pool.join()
+    return None if None in times else times
 
 
 def replacement(pool):
@@ -60,11 +79,12 @@ def lateness(pool, timeout):
 
 options = Options()
 report = Report("deaths", PebblePool.name)
-pool = PebblePool(2)
-tasks = options.count(999, 99)
-run(pool.pool, tasks, 0)
-runs = [(run(pool.pool, tasks, 0), run(pool.pool, tasks, 33)) for _ in range(options.count(3, 1))]
-pool.stop()
+tries = [both_runs(options.count(999, 99)) for _ in range(options.count(5, 1))]
+runs = [times for times in tries if times]
+if len(runs) < len(tries):
+    print(f"pebble: in {len(tries) - len(runs)} of {len(tries)} passes a task never ended", file=sys.stderr)
+if not runs:
+    sys.exit(1)
 report.print("999 tasks: no death", "ns", [quiet for quiet, _ in runs])
 report.print("999 tasks: 30 deaths", "ns", [deadly for _, deadly in runs])
 report.print("999 tasks: ratio", "ratio", [deadly / quiet for quiet, deadly in runs])
