@@ -124,11 +124,12 @@ def shown(results):
 
 
 def source(machine):
-    """Where, with what and when it was measured, for the foot of a picture."""
+    """Where and with what it was measured, for the foot of a picture."""
     kernel = ".".join(machine["kernel"].split(".")[:2])
+    busy = "; others used the processors meanwhile" if 10 * machine["disturbed"] > machine["started_programs"] else ""
     return (f"{machine['processor']}, {machine['cpus']} CPUs, Linux {kernel}, {machine['libc']}, "
             f"{result_file.compiler_name(machine['compiler']).replace('-', ' ').upper()}, Python {machine['python']}; "
-            f"medians; commit {machine['commit']}")
+            f"medians; commit {machine['commit']}{busy}")
 
 
 def draw(path):
