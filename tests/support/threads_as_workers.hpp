@@ -86,6 +86,7 @@ class WorkerTask {
     exchange_.announce_end(handle_, word);
   }
 
+  [[nodiscard]] bool is_condemned() { return slot().load().phase() == procpool::detail::Phase::condemned; }
   [[nodiscard]] bool was_asked_to_stop() { return slot().load().is_asked_to_stop(); }
 
  private:

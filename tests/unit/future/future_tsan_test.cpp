@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <pthread.h>
+
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -11,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -51,6 +54,21 @@ void drain_dispatch(Workbench& bench) {
     last.set(0);
     REQUIRE(eventually([&] { return done == 1; }, 20s));
   }
+}
+
+/// Calls `run` on a thread with so little stack that no long recursion fits.
+void on_small_stack(std::function<void()> run) {
+  ::pthread_attr_t attributes;
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, std::size_t{256} << 10) == 0);
+  const auto call = [](void* function) -> void* {
+    (*static_cast<std::function<void()>*>(function))();
+    return nullptr;
+  };
+  ::pthread_t thread{};
+  REQUIRE(::pthread_create(&thread, &attributes, call, &run) == 0);
+  ::pthread_join(thread, nullptr);
+  ::pthread_attr_destroy(&attributes);
 }
 
 }  // namespace
@@ -728,6 +746,36 @@ TEST_CASE("a coroutine that waits for a future of a pool that is gone goes on at
   Flag sum{0};
   await_twice(first, std::move(second), sum);
   CHECK(sum == 4);
+}
+
+TEST_CASE("cancel() and kill() go down a chain of continuations on no deep stack, however long it is") {
+  constexpr int links = 10'000;
+  const bool is_killed = GENERATE(false, true);
+  const bool has_begun = GENERATE(false, true);
+  const bool has_when_all = GENERATE(false, true);
+  Workbench bench;
+  WorkerTask<int> task(bench);
+  if (has_begun) task.start();
+  Future<int> chain = task.future();
+  const auto lengthen = [&] { chain = chain.then([](int value) { return value + 1; }); };
+  for (int i = 0; i < links; ++i) {
+    if (!has_when_all) lengthen();
+    else if (i % 2 == 0) chain = when_all(std::move(chain)).then([](std::tuple<int> all) { return std::get<0>(all); });
+  }
+  bool never_runs = !has_begun;
+  on_small_stack([&] {
+    if (is_killed) chain.kill();
+    else never_runs = chain.cancel();
+  });
+  CHECK(never_runs == !has_begun);
+  if (!has_begun) {
+    CHECK_THROWS_AS(chain.get(), Cancelled);
+    return;
+  }
+  CHECK(task.was_asked_to_stop());
+  CHECK(task.is_condemned() == is_killed);
+  task.lose(Cancelled("killed"));
+  CHECK_THROWS_AS(chain.get(), Cancelled);
 }
 
 TEST_CASE("futures are held and taken by the hundred thousand") {

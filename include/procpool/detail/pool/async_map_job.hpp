@@ -48,13 +48,14 @@ class SentChunks final : public Upstream {
     std::vector<SentChunk>().swap(chunks_);
   }
 
-  bool cancel() override {
+  bool cancel() {
     const std::lock_guard lock(mutex_);
     const bool never_ran =
         cancel_together(chunks_, [](const SentChunk& chunk) -> const ResultHandle& { return chunk.handle; });
     return never_ran && !has_begun_ && !is_empty_;
   }
-  void kill() override {
+  bool cancel(std::shared_ptr<Upstream>& /*further*/) override { return cancel(); }
+  void kill(std::shared_ptr<Upstream>& /*further*/) override {
     const std::lock_guard lock(mutex_);
     for (auto chunk = chunks_.rbegin(); chunk != chunks_.rend(); ++chunk) {
       if (chunk->handle.valid()) chunk->handle.kill();

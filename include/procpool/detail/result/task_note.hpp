@@ -25,13 +25,14 @@ struct ItemLoss {
 
 class Watcher;
 
-/// What a task of this process waits for: who cancels the one, cancels the other.
+/// What a task of this process waits for: who cancels the one, cancels the other. Since a chain of them may be long,
+/// what the other waits for in turn is left in `further`, if that is null before, for the caller to go on with.
 class Upstream {
  public:
   virtual ~Upstream() = default;
-  /// True if it never ran and never will.
-  virtual bool cancel() = 0;
-  virtual void kill() = 0;
+  /// True if it never ran and never will, but for what is left.
+  virtual bool cancel(std::shared_ptr<Upstream>& further) = 0;
+  virtual void kill(std::shared_ptr<Upstream>& further) = 0;
 };
 
 /// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a run in this process.

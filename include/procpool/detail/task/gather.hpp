@@ -35,8 +35,8 @@ class Gather : public Upstream {
   [[nodiscard]] static ResultHandle start(const std::shared_ptr<Gather>& gather);
 
   /// Cancels all; true if none of them ever ran or will.
-  bool cancel() override;
-  void kill() override;
+  bool cancel(std::shared_ptr<Upstream>& further) override;
+  void kill(std::shared_ptr<Upstream>& further) override;
 
  private:
   class Part final : public Continuation {
@@ -77,14 +77,17 @@ inline ResultHandle Gather::start(const std::shared_ptr<Gather>& gather) {
   return result;
 }
 
-inline bool Gather::cancel() {
+inline bool Gather::cancel(std::shared_ptr<Upstream>& further) {
   const std::lock_guard lock(mutex_);
-  return parts_.empty() ? !may_have_run_ : cancel_together(parts_, std::identity());
+  return parts_.empty() ? !may_have_run_ : cancel_together(parts_, std::identity(), further);
 }
 
-inline void Gather::kill() {
+inline void Gather::kill(std::shared_ptr<Upstream>& further) {
   const std::lock_guard lock(mutex_);
-  for (const ResultHandle& part : parts_) part.kill();
+  for (const ResultHandle& part : parts_) {
+    if (further == nullptr) part.kill(further);
+    else part.kill();
+  }
 }
 
 inline void Gather::end_one() noexcept {

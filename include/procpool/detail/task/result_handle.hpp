@@ -72,10 +72,23 @@ class ResultHandle {
 
   /// Queued → Cancelled, or a request to stop; of a continuation, the same for what it waits for; of a chunk, no item
   /// begins any more. True: it never ran, nor began to, and never will.
-  bool cancel() const;
+  bool cancel() const {
+    std::shared_ptr<Upstream> further;
+    bool never_runs = cancel(further);
+    while (further != nullptr) never_runs &= std::exchange(further, nullptr)->cancel(further);
+    return never_runs;
+  }
 
   /// As cancel(), but a worker that has the task in hand is killed; then the task ends with Cancelled.
-  void kill() const;
+  void kill() const {
+    std::shared_ptr<Upstream> further;
+    kill(further);
+    while (further != nullptr) std::exchange(further, nullptr)->kill(further);
+  }
+
+  // The same, as Upstream has it.
+  bool cancel(std::shared_ptr<Upstream>& further) const;
+  void kill(std::shared_ptr<Upstream>& further) const;
 
   /// True if the task, which has ended, has no value, but was not cancelled.
   [[nodiscard]] bool has_failed() const {
@@ -174,7 +187,7 @@ inline bool ResultHandle::wait(const Deadline& deadline) const {
   return true;
 }
 
-inline bool ResultHandle::cancel() const {
+inline bool ResultHandle::cancel(std::shared_ptr<Upstream>& further) const {
   Slot& slot = exchange_->slots[handle_];
   StateWord word = slot.load();
   while (word.phase() == Phase::queued) {
@@ -190,13 +203,15 @@ inline bool ResultHandle::cancel() const {
     reinterpret_cast<ChunkHeader*>(note->results.data())->is_unwanted.store(true, std::memory_order_release);
   }
   if (set_flag(slot, [](StateWord seen) { return seen.with_stop(); }).is_final()) return false;
-  return note != nullptr && note->upstream && note->upstream->cancel();
+  if (note == nullptr || note->upstream == nullptr) return false;
+  further = note->upstream;
+  return true;
 }
 
-inline void ResultHandle::kill() const {
+inline void ResultHandle::kill(std::shared_ptr<Upstream>& further) const {
   if (exchange_->slots.is_local(handle_)) {
     const TaskNote* note = exchange_->slots.note(handle_);
-    if (note != nullptr && note->upstream) note->upstream->kill();
+    if (note != nullptr) further = note->upstream;
     return;
   }
   // relaxed: published by the transition

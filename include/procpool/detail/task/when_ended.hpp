@@ -36,13 +36,13 @@ class Source final : public Upstream {
     return std::move(handle_);
   }
 
-  bool cancel() override {
+  bool cancel(std::shared_ptr<Upstream>& further) override {
     const std::lock_guard lock(mutex_);
-    return handle_.valid() ? handle_.cancel() : !may_have_run_;
+    return handle_.valid() ? handle_.cancel(further) : !may_have_run_;
   }
-  void kill() override {
+  void kill(std::shared_ptr<Upstream>& further) override {
     const std::lock_guard lock(mutex_);
-    if (handle_.valid()) handle_.kill();
+    if (handle_.valid()) handle_.kill(further);
   }
 
  private:
