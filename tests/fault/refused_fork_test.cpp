@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <system_error>
 #include <vector>
 
@@ -33,6 +34,7 @@ namespace {
 struct ForkPlan {
   std::atomic<int> granted{0};  // the next ones, which work
   std::atomic<int> refused{0};  // those after them, which fail
+  std::atomic<int> killed{0};   // the child of so manieth fork is killed before it does anything; 0: none is
 };
 ForkPlan& fork_plan() {
   static const support::Shared<ForkPlan> shared;
@@ -70,7 +72,9 @@ extern "C" ::pid_t fork() {
     return -1;
   }
   static const auto real = reinterpret_cast<::pid_t (*)()>(::dlsym(RTLD_NEXT, "fork"));
-  return real();
+  const ::pid_t pid = real();
+  if (pid == 0 && fork_plan().killed != 0 && --fork_plan().killed == 0) ::raise(SIGKILL);
+  return pid;
 }
 
 TEST_CASE("a pool whose workers are refused for a moment has them later") {
@@ -94,6 +98,43 @@ TEST_CASE("a pool whose own process the system refuses is not made, and leaves n
   }
   ProcessPool pool{2};
   CHECK(pool.submit(twice, 1).get() == 2);
+}
+
+TEST_CASE("a pool whose own process the system refuses says so where the status of no child is kept") {
+  struct IgnoredChildren {
+    void (*before)(int) = ::signal(SIGCHLD, SIG_IGN);
+    ~IgnoredChildren() { ::signal(SIGCHLD, before); }
+  };
+  const IgnoredChildren ignored;
+  const Refusal refusal(1, 1);
+  try {
+    const ProcessPool<> pool{2};
+    FAIL("it was made");
+  } catch (const std::system_error& refused) {
+    CHECK(refused.code().value() == EAGAIN);
+  }
+}
+
+TEST_CASE("a pool whose own process is killed before it is ready says so, and does not lay it to a preload") {
+  const bool has_preload = GENERATE(false, true);
+  std::function<void()> preload;
+  if (has_preload) preload = [] {};
+  SECTION("the one that makes it is killed") {
+    fork_plan().killed = 1;
+    CHECK_THROWS_WITH(ProcessPool<>({.workers = 2, .preload = preload}),
+                      Catch::Matchers::ContainsSubstring("killed by signal 9"));
+  }
+  SECTION("it is killed itself") {
+    fork_plan().killed = forks_of_a_zygote;
+    CHECK_THROWS_WITH(ProcessPool<>({.workers = 2, .preload = preload}),
+                      Catch::Matchers::ContainsSubstring("ended by somebody before it was ready"));
+  }
+  CHECK(fork_plan().killed == 0);
+}
+
+TEST_CASE("a preload that ends its process is told as that") {
+  CHECK_THROWS_WITH(ProcessPool<>({.workers = 2, .preload = [] { ::raise(SIGKILL); }}),
+                    Catch::Matchers::ContainsSubstring("PoolOptions::preload ended the process"));
 }
 
 TEST_CASE("a pool that gets only some of its workers works with those, and leaves nothing") {

@@ -27,13 +27,15 @@
 #include <procpool/detail/os/descriptor_registry.hpp>
 #include <procpool/detail/os/pidfd.hpp>
 #include <procpool/detail/pool/zygote.hpp>
+#include <procpool/error/message.hpp>
+#include <procpool/error/pool_errors.hpp>
 
 namespace procpool::detail {
 
 class ZygoteLink {
  public:
   /// Forks the zygote, twice, so that this process has no child of the library's, and waits until `preload` has run.
-  /// Throws what `preload` threw, BrokenPool if it ended the process, UsageError if it left threads behind.
+  /// Throws what `preload` threw, UsageError if it left threads behind, BrokenPool if the process has ended meanwhile.
   ZygoteLink(Exchange& exchange, PoolLayout& layout, const WorkerProgram& program);
   ZygoteLink(const ZygoteLink&) = delete;
   ZygoteLink& operator=(const ZygoteLink&) = delete;
@@ -68,13 +70,15 @@ class ZygoteLink {
                                      UniqueFd socket, UniqueFd user_process) noexcept;
   static void preload(const WorkerProgram& program, int socket);
   static void die_with_peer(int socket, bool dies) noexcept;
-  [[nodiscard]] static std::vector<std::byte> receive(int socket);
+  [[nodiscard]] static std::vector<std::byte> receive(int socket, const char* why_ended);
   [[nodiscard]] static ::pid_t await_pid(int socket);
-  void await_preload() const;
+  void await_preload(bool has_code_of_the_users) const;
   [[nodiscard]] bool has_gone_or_is_killed() const noexcept;
   void reap_if_adopted() const noexcept;
 
   static constexpr char ready = 'r';
+  static constexpr const char* was_ended =
+      "the process that forks the workers was ended by somebody before it was ready; nothing was started";
   static constexpr int time_to_write = 1000;                    // milliseconds
   static constexpr auto by_pidfd = static_cast<::idtype_t>(3);  // P_PIDFD, which has its name since glibc 2.36
 
@@ -101,7 +105,7 @@ inline ZygoteLink::ZygoteLink(Exchange& exchange, PoolLayout& layout, const Work
   // Another thread may have forked while the other end of the socket was open here: that child keeps it open.
   process_ = open_pidfd(await_pid(socket_.get()));
   try {
-    await_preload();
+    await_preload(program.preload != nullptr);
   } catch (...) {
     if (has_gone_or_is_killed()) reap_if_adopted();
     throw;
@@ -118,7 +122,11 @@ inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const
   if (child < 0) throw std::system_error(errno, std::generic_category(), "fork of a pool's zygote");
   if (child == 0) {
     const ::pid_t grandchild = ::fork();
-    if (grandchild != 0) ::_exit(grandchild < 0 ? errno : 0);
+    if (grandchild < 0) {  // told in place of its pid: perhaps it is not this library who reaps this process
+      const ::pid_t refusal = -errno;
+      ::send(sockets.theirs.get(), &refusal, sizeof refusal, MSG_NOSIGNAL);
+    }
+    if (grandchild != 0) ::_exit(0);
     DescriptorRegistry::instance().close_all_but({exchange.mapping.descriptor(), sockets.theirs.get()},
                                                  std::move(registry));
     static_cast<void>(sockets.ours.release());  // closed
@@ -127,8 +135,9 @@ inline void ZygoteLink::fork_twice(Exchange& exchange, PoolLayout& layout, const
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-    throw std::system_error(WEXITSTATUS(status), std::generic_category(), "fork of a pool's zygote");
+  if (WIFSIGNALED(status)) {
+    throw BrokenPool(message({"the process that makes the one which forks the workers was killed by signal ",
+                              WTERMSIG(status), "; nothing was started"}));
   }
 }
 
@@ -180,26 +189,30 @@ inline void ZygoteLink::preload(const WorkerProgram& program, int socket) {
 }
 
 /// What the zygote tells before it serves. Throws if it has ended.
-inline std::vector<std::byte> ZygoteLink::receive(int socket) {
+inline std::vector<std::byte> ZygoteLink::receive(int socket, const char* why_ended) {
   std::vector<std::byte> report(std::size_t{64} << 10);
   ssize_t size = 0;
   do {
     size = ::recv(socket, report.data(), report.size(), 0);
   } while (size < 0 && errno == EINTR);
-  if (size <= 0) throw BrokenPool("PoolOptions::preload ended the process that forks the workers; nothing was started");
+  if (size <= 0) throw BrokenPool(why_ended);
   report.resize(static_cast<std::size_t>(size));
   return report;
 }
 
 inline ::pid_t ZygoteLink::await_pid(int socket) {
   ::pid_t pid = 0;
-  const std::vector<std::byte> report = receive(socket);
+  const std::vector<std::byte> report = receive(socket, was_ended);
   std::memcpy(&pid, report.data(), std::min(report.size(), sizeof pid));
+  if (pid < 0) throw std::system_error(-pid, std::generic_category(), "fork of a pool's zygote");
   return pid;
 }
 
-inline void ZygoteLink::await_preload() const {
-  const std::vector<std::byte> report = receive(socket_.get());
+inline void ZygoteLink::await_preload(bool has_code_of_the_users) const {
+  const std::vector<std::byte> report =
+      receive(socket_.get(), has_code_of_the_users
+                                 ? "PoolOptions::preload ended the process that forks the workers; nothing was started"
+                                 : was_ended);
   if (report.size() != sizeof ready) std::rethrow_exception(decode_exception(report, 0, "preload"));
 }
 
