@@ -19,7 +19,9 @@
 
 using namespace std::chrono_literals;
 using procpool::Progress;
+using procpool::detail::ProgressFollower;
 using procpool::detail::ReportedProgress;
+using procpool::detail::ResultHandle;
 using support::eventually;
 using support::Workbench;
 using support::WorkerTask;
@@ -39,6 +41,11 @@ struct Told {
   }
 };
 
+void follow_progress(const procpool::Future<int>& future, const ReportedProgress& numbers, Told& told) {
+  const ResultHandle& task = procpool::detail::FutureAccess::task(future);
+  ProgressFollower(task.exchange().dispatcher, numbers, std::ref(told), nullptr).follow(task);
+}
+
 }  // namespace
 
 TEST_CASE("the dispatch thread tells of a task while it reports, and of all of it at its end") {
@@ -51,7 +58,7 @@ TEST_CASE("the dispatch thread tells of a task while it reports, and of all of i
     WorkerTask<int> task(bench);
     auto future = task.future();
     task.start();
-    follow_progress(procpool::detail::FutureAccess::task(future), numbers, std::ref(told), nullptr);
+    follow_progress(future, numbers, told);
     worker = std::thread([&] {
       for (std::uint64_t i = 1; goes_on; ++i) numbers.report({i, 2 * i});
       numbers.report({1, std::uint64_t{1} << 60});
@@ -79,8 +86,7 @@ TEST_CASE("many tasks are told of at a time, each once at its end") {
       told.push_back(std::make_unique<Told>());
       tasks.push_back(std::make_unique<WorkerTask<int>>(bench));
       const auto future = tasks.back()->future();
-      follow_progress(procpool::detail::FutureAccess::task(future), numbers[static_cast<std::size_t>(i)],
-                      std::ref(*told.back()), nullptr);
+      follow_progress(future, numbers[static_cast<std::size_t>(i)], *told.back());
     }
     for (const auto& task : tasks) {
       task->start();
