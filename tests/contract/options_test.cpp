@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstddef>
 #include <cstdint>
@@ -174,7 +176,7 @@ TEST_CASE("an allocation beyond the limit of a worker is an exception of its tas
   const std::size_t pool_memory = std::size_t{64} << 20;
   const std::size_t limit = std::size_t{2} << 30;
   if (support::is_sanitized) {
-    support::skip_case("a sanitizer has reserved more address space than that, and ends a process refused memory");
+    WARN("a sanitizer has reserved more address space than that, and ends a process refused memory");
     return;
   }
   ProcessPool pool{{.workers = 1, .shared_memory = pool_memory, .limits = {.address_space = limit}}};
@@ -201,6 +203,32 @@ TEST_CASE("a library with threads of its own is told how many to use in a worker
   ProcessPool alone{{.workers = 1, .library_threads = 0}};
   CHECK(alone.submit(ask).get() == 7);
   CHECK(threads() == 7);
+}
+
+TEST_CASE("a parallel region of OpenMP ends in a worker, though the user's process had threads for one before") {
+  support::UserProcess user([] {
+    void* const openmp = ::dlopen("libgomp.so.1", RTLD_NOW | RTLD_GLOBAL);
+    if (openmp == nullptr) return support::not_allowed_here;
+    using Region = void (*)(void (*)(void*), void*, unsigned threads, unsigned flags);
+    static const auto run_region = reinterpret_cast<Region>(::dlsym(openmp, "GOMP_parallel"));
+    const auto threads_of_a_region = [] {
+      std::atomic<int> threads{0};
+      run_region([](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &threads, 0, 0);
+      return threads.load();
+    };
+    reinterpret_cast<void (*)(int)>(::dlsym(openmp, "omp_set_num_threads"))(4);
+    if (threads_of_a_region() != 4) return 1;
+    ProcessPool pool{1};
+    auto threads = pool.submit(threads_of_a_region);
+    if (!threads.wait_for(std::chrono::seconds(20))) ::_exit(2);  // The pool would wait for it.
+    return threads.get() == 1 ? 0 : 3;
+  });
+  const int status = user.wait();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == support::not_allowed_here) {
+    support::skip_case("GCC's OpenMP is not installed");
+    return;
+  }
+  CHECK(status == 0);
 }
 
 TEST_CASE("a worker is replaced after as many tasks as it may run") {
