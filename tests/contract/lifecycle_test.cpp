@@ -282,6 +282,32 @@ TEST_CASE("terminate kills the workers, fails what is open and keeps what is don
   pool.join();
 }
 
+TEST_CASE("a pool ends while much data is on its way there and back: what was not finished says so") {
+  enum class End { termination, join, destruction };
+  const std::string text = support::text_of(4 * support::mebi);
+  for (const End end : {End::termination, End::join, End::destruction}) {
+    INFO("end " << static_cast<int>(end));
+    std::optional<ProcessPool<>> pool(2);
+    std::vector<Future<std::string>> futures;
+    for (int i = 0; i < 20; ++i) futures.push_back(pool->submit([](const std::string& all) { return all; }, text));
+    futures.front().wait();
+    if (end == End::termination) pool->terminate();
+    if (end == End::join) {
+      pool->close();
+      pool->join();
+    }
+    pool.reset();
+    for (std::size_t i = 0; i < futures.size(); ++i) {
+      try {
+        const std::string copy = futures[i].get();
+        CHECK(copy == text);
+      } catch (const PoolClosed&) {
+        CHECK((end == End::termination && i > 0));
+      }
+    }
+  }
+}
+
 TEST_CASE("terminate ends the waiting of other threads") {
   const SharedGate gate;
   ProcessPool pool{1};
