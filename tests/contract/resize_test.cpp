@@ -210,6 +210,22 @@ TEST_CASE("a worker that holds too much memory is replaced between two tasks, an
   CHECK(pool.stats().worker_deaths == 0);
 }
 
+TEST_CASE("workers that hold too much memory are replaced while tasks and items wait for them, and nothing is lost") {
+  ProcessPool pool{{.workers = 2, .max_memory_per_worker = std::size_t{32} << 20}};
+  const auto leak_and_double = [](int n) {
+    static std::vector<std::string> leaked;
+    leaked.emplace_back(std::size_t{4} << 20, 'x');
+    return 2 * n;
+  };
+  std::vector<Future<int>> futures;
+  for (int i = 0; i < 100; ++i) futures.push_back(pool.submit(leak_and_double, i));
+  for (int i = 0; i < 100; ++i) CHECK(futures[static_cast<std::size_t>(i)].get() == 2 * i);
+  CHECK(pool.stats().recycled > 0);
+  const std::vector<int> doubled = pool.with({.chunk_size = 5}).map(leak_and_double, support::numbers(100));
+  for (int i = 0; i < 100; ++i) CHECK(doubled[static_cast<std::size_t>(i)] == 2 * i);
+  CHECK(pool.stats().worker_deaths == 0);
+}
+
 TEST_CASE("a worker replaced after every task stalls nothing, however many wait") {
   ProcessPool pool{{.workers = 2, .max_tasks_per_worker = 1}};
   std::vector<Future<int>> futures;
