@@ -22,6 +22,7 @@
 #include <vector>
 
 #include <procpool/detail/os/cgroups.hpp>
+#include <procpool/detail/os/read_file.hpp>
 #include <procpool/procpool.hpp>
 
 #include "../support/address_space.hpp"
@@ -368,6 +369,20 @@ TEST_CASE("an initializer that crashes is told with its stack by the pool that i
   }
 }
 
+TEST_CASE("when memory runs out the kernel rather takes a worker than the user's process, whose score may be high") {
+  for (const int score : {0, 700}) {
+    support::UserProcess user([score] {
+      const auto own_score = [] { return std::atoi(procpool::detail::read_file("/proc/self/oom_score_adj").c_str()); };
+      const int before = own_score();
+      if (before < score) std::ofstream("/proc/self/oom_score_adj") << score << std::flush;
+      if (own_score() != std::max(before, score)) return 1;
+      ProcessPool pool{1};
+      return pool.submit(own_score).get() == std::min(1000, own_score() + 500) ? 0 : 2;
+    });
+    CHECK(user.wait() == 0);
+  }
+}
+
 TEST_CASE("a worker that the kernel kills because its memory cgroup is full says so, and one killed by hand does not") {
   const procpool::detail::OwnCgroups own = procpool::detail::own_cgroups("memory", {});
   const bool is_v1 = !own.v1.empty();
@@ -389,6 +404,7 @@ TEST_CASE("a worker that the kernel kills because its memory cgroup is full says
     support::UserProcess user([&] {
       if (!write("/cgroup.procs", "0")) return 10;
       ProcessPool pool{1};
+      const std::vector<char> users(std::size_t{28} << 20, 'x');  // More than is left for the worker.
       const WorkerDied by_hand = death_of(pool.submit([] { ::raise(SIGKILL); }));
       if (by_hand.out_of_memory()) return 1;
       const WorkerDied death = death_of(pool.submit([] {
@@ -405,7 +421,7 @@ TEST_CASE("a worker that the kernel kills because its memory cgroup is full says
         return 3;
       if (death.peak_memory() < most / 4) return 4;
       if (death_of(pool.submit([] { ::raise(SIGKILL); })).out_of_memory()) return 5;
-      return pool.submit([] { return 6; }).get() == 6 ? 0 : 6;
+      return pool.submit([] { return 6; }).get() == 6 && users.back() == 'x' ? 0 : 6;
     });
     status = user.wait();
   }

@@ -13,7 +13,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 
@@ -65,11 +69,15 @@ inline void pin_to_cpu(WorkerIndex index) noexcept {
   }
 }
 
-/// When memory runs out, the kernel should take a worker and not the user's process.
+/// When memory runs out, the kernel should take a worker and not the user's process, whose own score may be a high one.
 inline void volunteer_for_the_oom_killer() noexcept {
-  const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  const int file = ::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (file < 0) return;
-  [[maybe_unused]] const ssize_t written = ::write(file, "500", 3);  // A refusal leaves the score as it was.
+  char score[16] = {};
+  if (::read(file, score, sizeof score - 1) > 0) {
+    const int length = std::snprintf(score, sizeof score, "%d", std::min(1000, std::atoi(score) + 500));
+    [[maybe_unused]] const ssize_t written = ::write(file, score, static_cast<std::size_t>(length));
+  }
   ::close(file);
 }
 
