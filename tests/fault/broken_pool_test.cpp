@@ -64,7 +64,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 TEST_CASE("when the process that makes the workers is killed, everything that waits is told at once") {
   const support::SharedGate gate;
-  std::optional<ProcessPool<>> pool(std::in_place, PoolOptions{.workers = 2, .queue_capacity = 8});
+  std::optional<ProcessPool<>> pool(std::in_place, PoolOptions{.workers = 2, .queue_capacity = 8, .queue_bytes = 2000});
   const support::OpensAtEnd opens(gate);
   auto finished = pool->submit(twice, 21);
   finished.wait();
@@ -97,6 +97,15 @@ TEST_CASE("when the process that makes the workers is killed, everything that wa
     ++told;
   });
   waiters.emplace_back([&] {
+    const auto urgent = pool->with({.priority = procpool::Priority::high});
+    CHECK_THROWS_AS(
+        [&] {
+          for (;;) static_cast<void>(urgent.submit(support::size_of, support::text_of(1500)));  // The same in bytes.
+        }(),
+        BrokenPool);
+    ++told;
+  });
+  waiters.emplace_back([&] {
     pool->wait_idle();
     ++told;
   });
@@ -110,7 +119,7 @@ TEST_CASE("when the process that makes the workers is killed, everything that wa
     CHECK(contains(what, "the process that makes this pool's workers has ended"));
   }
   for (auto& waiter : waiters) waiter.join();
-  CHECK(told == 3);
+  CHECK(told == 4);
   CHECK_THROWS_AS(next.get(), BrokenPool);
   CHECK(continued == 0);
   CHECK(finished.get() == 42);

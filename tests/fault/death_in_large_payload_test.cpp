@@ -234,6 +234,24 @@ TEST_CASE("a worker that dies while it reads a large argument in place loses tha
   check_that_nothing_is_left(pool);
 }
 
+TEST_CASE("submits that wait for bytes go on though the workers that take what waits die") {
+  ProcessPool pool{{.workers = 2, .queue_bytes = payload / 2}};
+  const auto take = [](std::string_view view, bool is_deadly) {
+    if (is_deadly) die(Way::kill);
+    return view.size();
+  };
+  const std::string text(payload / 4, 't');
+  std::vector<Future<std::size_t>> futures;
+  for (int i = 0; i < 10 * rounds; ++i) futures.push_back(pool.submit(take, text, i % 5 == 0));
+  for (int i = 0; i < 10 * rounds; ++i) {
+    auto& future = futures[static_cast<std::size_t>(i)];
+    if (i % 5 == 0) CHECK_THROWS_AS(future.get(), WorkerDied);
+    else CHECK(future.get() == text.size());
+  }
+  CHECK(pool.stats().worker_deaths == 2 * rounds);
+  check_that_nothing_is_left(pool);
+}
+
 TEST_CASE("a task that is cancelled gives the memory of its large argument back, whether it waited or ran") {
   const support::SharedGate gate;
   ProcessPool pool{{.workers = 1, .shared_memory = std::size_t{1} << 30}};  // room for two such arguments at a time

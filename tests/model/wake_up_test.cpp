@@ -34,6 +34,8 @@ using procpool::detail::WaitSet;
 namespace {
 
 constexpr std::size_t tasks_of_each = 3;
+constexpr std::size_t block = 200;
+constexpr std::size_t two_blocks = 2 * block;
 
 /// Two threads of the user's process do the same, one with the tasks below `tasks_of_each`, one with those behind.
 template <class Use>
@@ -41,7 +43,7 @@ void explore_two_users(std::uint64_t runs, std::size_t most_capacity, Use use) {
   const Explored explored = model::explore(runs, {.sleeps_end = false}, [&](Run& run) {
     CountedTasks tasks(2 * tasks_of_each);
     const std::size_t capacity = 1 + run.random().below(most_capacity);
-    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = capacity}, some_spin(run));
+    PoolUnderScheduler pool(run, {.workers = 2, .queue_capacity = capacity, .queue_bytes = two_blocks}, some_spin(run));
     model::Fiber& other = run.start("other user", [&] { use(pool, tasks, tasks_of_each); });
     use(pool, tasks, 0);
     run.join(other);
@@ -79,6 +81,17 @@ TEST_CASE(
   explore_two_users(2'500, 2, [](PoolUnderScheduler& pool, CountedTasks& tasks, std::size_t first) {
     std::vector<ResultHandle> open;
     for (std::size_t i = 0; i < tasks_of_each; ++i) open.push_back(tasks.submit(pool, first + i));
+    for (std::size_t i = 0; i < tasks_of_each; ++i) {
+      open[i].wait();
+      demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");
+    }
+  });
+}
+
+TEST_CASE("no wake-up is missing between threads that wait until fewer bytes wait, and workers that take what does") {
+  explore_two_users(2'500, 8, [](PoolUnderScheduler& pool, CountedTasks& tasks, std::size_t first) {
+    std::vector<ResultHandle> open;
+    for (std::size_t i = 0; i < tasks_of_each; ++i) open.push_back(tasks.submit_with_block(pool, first + i, block));
     for (std::size_t i = 0; i < tasks_of_each; ++i) {
       open[i].wait();
       demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");

@@ -20,10 +20,18 @@ namespace procpool {
 
 /// Every field has a default; name those that differ: `ProcessPool pool{{.workers = 4, .max_tasks_per_worker = 1000}}`.
 /// A negative count is a UsageError.
+///
+/// A task waits until a worker takes it. `queue_capacity` and `queue_bytes` are of each priority by itself. In bytes
+/// only those arguments count that do not fit into a slot, which holds 48; one task may have more than all
+/// `queue_bytes` if no other waits. The arguments of tasks that run come on top, and those of ended tasks whose futures
+/// are held. A lazy map counts what it has under way itself, ended or not: beyond a chunk for each worker, no more than
+/// `queue_bytes`.
 struct PoolOptions {
   int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
   int min_workers = 0;                        ///< more than these leave after 3 s without work; 0: none leaves
   int queue_capacity = 65536;                 ///< tasks waiting before submit waits
+  std::size_t queue_bytes = 0;                ///< bytes of their arguments before submit waits; 0: half of what
+                                              ///< shared_memory has for arguments
   std::size_t shared_memory = 0;              ///< bytes reserved, not committed; 0: chosen from the machine
   int max_tasks_per_worker = 0;               ///< then the worker is replaced; 0: never recycled
   std::size_t max_memory_per_worker = 0;      ///< bytes, its own, not shared; above it, it is replaced; 0: no limit
@@ -66,6 +74,7 @@ inline void require_range(const char* option, int value, int least, int most) {
   CoreOptions core{};
   core.workers = static_cast<std::size_t>(options.workers > 0 ? options.workers : std::min(usable_cpus(), max_workers));
   core.queue_capacity = static_cast<std::size_t>(options.queue_capacity);
+  core.queue_bytes = options.queue_bytes;
   core.shared_memory = options.shared_memory;
   core.spin = spin_budget(options.wait);
   return core;

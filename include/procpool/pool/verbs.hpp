@@ -33,9 +33,9 @@ namespace procpool {
 template <class Self, class State>
 class Verbs {
  public:
-  /// Runs f(args...) once. Returns at once, or waits while the queue is full, or while tasks whose futures were dropped
-  /// hold the memory that it needs. The future may be dropped: the task runs all the same, and a failure is counted in
-  /// stats().
+  /// Runs f(args...) once. Returns at once, or waits while the queue is full (PoolOptions::queue_capacity,
+  /// queue_bytes), or while tasks whose futures were dropped hold the memory that it needs. The future may be dropped:
+  /// the task runs all the same, and a failure is counted in stats().
   template <class F, class... Args>
   auto submit(const F& f, Args&&... args) const;
 
@@ -77,8 +77,9 @@ class Verbs {
   auto map_outcomes(const F& f, Ranges&&... ranges) const;
 
   /// The results one by one, in order, as a range. At most TaskOptions::read_ahead items are in flight or waiting to be
-  /// read. An lvalue range must outlive what is returned; the pool need not, but behind what was sent by its end comes
-  /// PoolClosed. What the ranges throw comes behind the items before it.
+  /// read, and of their bytes, beyond a chunk for each worker, at most PoolOptions::queue_bytes. An lvalue range must
+  /// outlive what is returned; the pool need not, but behind what was sent by its end comes PoolClosed. What the ranges
+  /// throw comes behind the items before it.
   template <class F, detail::InputRange... Ranges>
     requires(sizeof...(Ranges) > 0)
   auto imap(const F& f, Ranges&&... ranges) const;

@@ -28,9 +28,15 @@ class CountedTasks {
   /// Of the numbers, each third returns a text, in a block, and the others a number, in the slot.
   [[nodiscard]] detail::ResultHandle submit(PoolUnderScheduler& pool, std::size_t number,
                                             std::unique_ptr<detail::TaskNote> note = nullptr) {
-    const auto ring = number % 5 == 4 ? detail::RingName::high : detail::RingName::normal;
-    return pool.submit(is_text(number) ? return_text : return_number, Call{&runs_[number], number}, ring,
+    return pool.submit(is_text(number) ? return_text : return_number, Call{&runs_[number], number}, ring_of(number),
                        std::move(note));
+  }
+  /// The same with a block for arguments, for which it waits as a pool's own submit does.
+  [[nodiscard]] detail::ResultHandle submit_with_block(PoolUnderScheduler& pool, std::size_t number,
+                                                       std::size_t bytes) {
+    auto note = std::make_unique<detail::TaskNote>();
+    note->arguments = pool.core().allocate_arguments(ring_of(number), *note, bytes, true);
+    return submit(pool, number, std::move(note));
   }
 
   [[nodiscard]] detail::ResultHandle post(PoolUnderScheduler& pool, std::size_t number, std::size_t worker) {
@@ -63,6 +69,9 @@ class CountedTasks {
     std::size_t number;
   };
 
+  static detail::RingName ring_of(std::size_t number) noexcept {
+    return number % 5 == 4 ? detail::RingName::high : detail::RingName::normal;
+  }
   static bool is_text(std::size_t number) noexcept { return number % 3 == 2; }
   static std::string text(std::size_t number) { return std::string(100, static_cast<char>('a' + number % 26)); }
 

@@ -156,6 +156,7 @@ struct PoolShape {
   int max_tasks = 0;            // per worker; 0: never recycled
   std::size_t min_workers = 0;  // those with an index from there on retire; 0: none does
   bool zygote_is_mortal = false;
+  std::size_t queue_bytes = 0;
 };
 
 class PoolUnderScheduler {
@@ -164,6 +165,7 @@ class PoolUnderScheduler {
       : run_(run), storage_(std::make_unique<Storage>()),
         core_(::new(storage_->bytes) detail::PoolCore({.workers = shape.workers,
                                                        .queue_capacity = shape.queue_capacity,
+                                                       .queue_bytes = shape.queue_bytes,
                                                        .shared_memory = std::size_t{16} << 20,
                                                        .spin = spin},
                                                       program_of(shape))),

@@ -25,6 +25,7 @@ struct SentChunk {
   ResultHandle handle;
   std::size_t first = 0;  // position of its first item in the map
   std::size_t items = 0;
+  std::size_t bytes = 0;  // of its block
 };
 
 /// All of a map's sending but for the types of its items: ChunkSender reads those.
@@ -43,9 +44,10 @@ class ChunkSource {
   /// Items sent so far.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
 
-  /// Reads up to `most` items and sends them. Empty if the queue or the shared memory is full and `waits` is false; the
-  /// items are then kept for the next call. What reading throws is thrown once the items before it were sent.
-  [[nodiscard]] std::optional<SentChunk> send(std::size_t most, bool waits);
+  /// Reads up to `most` items and sends them. Empty if the queue or the shared memory is full and `waits` is false, or
+  /// if they take more than `bytes` bytes; the items are then kept for the next call. What reading throws is thrown
+  /// once the items before it were sent.
+  [[nodiscard]] std::optional<SentChunk> send(std::size_t most, bool waits, std::size_t bytes = SIZE_MAX);
 
   /// True if every item was read and sent. Throws what the range throws.
   [[nodiscard]] bool is_done() { return gathered() == 0 && !failure_ && at_end(); }
@@ -96,8 +98,9 @@ inline void ChunkSource::gather_or_throw(std::size_t most) {
   }
 }
 
-inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) {
+inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits, std::size_t bytes) {
   if (gathered() == 0) gather_or_throw(most);
+  if (size() > bytes) return std::nullopt;
   std::optional<ResultHandle> handle;
   try {
     handle = send_gathered(waits);
@@ -105,7 +108,7 @@ inline std::optional<SentChunk> ChunkSource::send(std::size_t most, bool waits) 
     if (waits) throw;  // Else the chunks under way hold it.
   }
   if (!handle) return std::nullopt;
-  SentChunk chunk{std::move(*handle), position_, gathered()};
+  SentChunk chunk{std::move(*handle), position_, gathered(), size()};
   position_ += chunk.items;
   clear();
   return chunk;
@@ -143,7 +146,7 @@ inline std::optional<ResultHandle> ChunkSource::send_gathered(bool waits) {
 inline bool ChunkSource::provide_blocks(TaskNote& note, std::size_t terms, bool waits) const {
   PoolCore& core = *sender_.core;
   const std::size_t results = sizeof(ChunkHeader) + note.items * kind_.result_size;
-  note.arguments = core.allocate(core.exchange().arguments, terms + size(), waits);
+  note.arguments = core.allocate_arguments(sender_.ring(), note, terms + size(), waits);
   if (!note.arguments) return false;
   note.results = core.allocate(core.exchange().data, results, waits);
   if (!note.results) return false;

@@ -50,9 +50,10 @@ class LazyJob {
  public:
   LazyJob(const Sender& terms, std::unique_ptr<ChunkSource> source)
       : exchange_(terms.core->exchange()), hold_(exchange_), source_(std::move(source)),
-        chunk_size_(std::max<std::size_t>(terms.chunk_size, 1)),
-        read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : four_chunks_each(terms.core->workers())),
-        progress_(terms, source_->remaining()), room_(terms, *source_), in_flight_(exchange_.hub) {
+        chunk_size_(std::max<std::size_t>(terms.chunk_size, 1)), workers_(terms.core->workers()),
+        read_ahead_(terms.read_ahead != 0 ? terms.read_ahead : four_chunks_each(workers_)),
+        most_bytes_(terms.core->queue_bytes()), progress_(terms, source_->remaining()), room_(terms, *source_),
+        in_flight_(exchange_.hub) {
     send_ahead();
   }
 
@@ -67,7 +68,10 @@ class LazyJob {
         progress_.finish();
         return std::nullopt;
       }
-      if (!ended_) ended_ = in_flight_.next(exchange_.spin);
+      if (!ended_) {
+        ended_ = in_flight_.next(exchange_.spin);
+        bytes_ -= ended_->bytes;
+      }
       collect_ended();
     }
     Outcome<R> outcome = collected_->take(taken_++);
@@ -104,14 +108,21 @@ class LazyJob {
         // Of a pool that has ended the source's terms name nothing any more.
         if (const auto reason = exchange_.reason_of_break()) std::rethrow_exception(reason);
         // With something under way there is no need to wait for a place in the queue.
-        auto chunk = source_->send(size, in_flight_.size() == 0);
+        auto chunk = source_->send(size, in_flight_.size() == 0, bytes_left());
         if (!chunk) return;
+        bytes_ += chunk->bytes;
         in_flight_.add(std::move(*chunk));
       }
     } catch (...) {
       failure_ = std::current_exception();
       is_exhausted_ = true;
     }
+  }
+
+  /// For the next chunk, beside those under way. What has ended keeps its arguments until it is collected.
+  [[nodiscard]] std::size_t bytes_left() const noexcept {
+    if (in_flight_.size() < workers_) return std::numeric_limits<std::size_t>::max();
+    return most_bytes_ - std::min(bytes_, most_bytes_);
   }
 
   /// Items; a chunk size that is meant to have no limit does not overflow.
@@ -124,7 +135,10 @@ class LazyJob {
   Hold hold_;  // the pool and the futures may go before
   std::unique_ptr<ChunkSource> source_;
   std::size_t chunk_size_;
+  std::size_t workers_;
   std::size_t read_ahead_;
+  std::size_t most_bytes_;  // of arguments under way, beyond a chunk for each worker
+  std::size_t bytes_ = 0;   // of arguments under way
   std::size_t consumed_ = 0;
   ProgressReports progress_;
   ResultRoom room_;

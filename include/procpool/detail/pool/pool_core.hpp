@@ -18,6 +18,7 @@
 
 #include <procpool/detail/os/loaded_modules.hpp>
 #include <procpool/detail/pool/exclusive_turn.hpp>
+#include <procpool/detail/pool/queue_space.hpp>
 #include <procpool/detail/pool/supervisor.hpp>
 #include <procpool/detail/task/result_handle.hpp>
 #include <procpool/detail/task/room_search.hpp>
@@ -27,7 +28,8 @@ namespace procpool::detail {
 struct CoreOptions {
   std::size_t workers;
   std::size_t queue_capacity;
-  std::size_t shared_memory;  // 0: chosen from the machine
+  std::size_t queue_bytes = 0;  // 0: a share of the memory for arguments
+  std::size_t shared_memory;    // 0: chosen from the machine
   std::chrono::nanoseconds spin;
 };
 
@@ -58,6 +60,12 @@ class PoolCore {
   /// A block for arguments. While there is no room, but tasks that nobody waits for hold enough of it: waits for their
   /// end if `waits`, else returns an empty block. Throws SharedMemoryExhausted if they do not; PoolClosed, BrokenPool.
   [[nodiscard]] SharedBlock allocate(BlockAllocator& allocator, std::size_t bytes, bool waits);
+
+  /// The same for the arguments of the task of that note, which is to be queued next. While too many bytes wait in its
+  /// queue: waits until workers have taken some if `waits`, else returns an empty block.
+  [[nodiscard]] SharedBlock allocate_arguments(RingName name, TaskNote& note, std::size_t bytes, bool waits);
+
+  [[nodiscard]] std::size_t queue_bytes() const noexcept { return queued_bytes_.limit(); }
 
   /// Queues a task. While the ring is full, or tasks that nobody waits for hold the slots: waits if `waits`, else
   /// returns empty. Throws PoolClosed, BrokenPool, and SharedMemoryExhausted if somebody keeps all slots.
@@ -93,7 +101,6 @@ class PoolCore {
   void require_open() const {
     if (refusal_) std::rethrow_exception(refusal_);
   }
-  [[nodiscard, gnu::cold]] bool make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits);
   [[nodiscard, gnu::cold]] bool make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& search);
   void fill_slot(Handle handle, std::uint64_t ticket, const TaskRecord& record, std::unique_ptr<TaskNote> note) {
     exchange_->retain();
@@ -105,6 +112,7 @@ class PoolCore {
 
   std::unique_ptr<Exchange, Release> exchange_;
   PoolLayout layout_;
+  ByteQueues queued_bytes_;
   LoadedModules modules_;
   WorkerProgram program_;
   RegisteredDescriptor registered_memory_;
@@ -131,8 +139,8 @@ inline PoolCore::PoolCore(const CoreOptions& options, WorkerProgram program)
                         .rings = PoolLayout::read_only_bytes(most_workers(options.workers), options.queue_capacity)},
                        options.spin)),
       layout_(*exchange_, options.workers, most_workers(options.workers), options.queue_capacity),
-      program_(std::move(program)), registered_memory_(exchange_->mapping.descriptor()),
-      zygote_(*exchange_, layout_, program_),
+      queued_bytes_(*exchange_, options.queue_bytes), program_(std::move(program)),
+      registered_memory_(exchange_->mapping.descriptor()), zygote_(*exchange_, layout_, program_),
       supervisor_(*exchange_, layout_, zygote_, program_.min_workers, [this](const std::exception_ptr& reason) {
         const std::lock_guard lock(exchange_->submit_mutex);
         if (!refusal_) refusal_ = reason;
@@ -162,6 +170,19 @@ inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t byt
   }
 }
 
+inline SharedBlock PoolCore::allocate_arguments(RingName name, TaskNote& note, std::size_t bytes, bool waits) {
+  while (!queued_bytes_.admit(name, note.queued, bytes)) {
+    std::unique_lock lock(exchange_->submit_mutex);
+    require_open();
+    if (!waits) return {};
+    const HeadWish wish = wish_for_fewer(*exchange_, layout_.ring(name));
+    lock.unlock();
+    if (queued_bytes_.admit(name, note.queued, bytes)) break;
+    wish.sleep();
+  }
+  return allocate(exchange_->arguments, bytes, waits);
+}
+
 inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRecord& record,
                                                      std::unique_ptr<TaskNote> note, bool waits) {
   require_home();
@@ -172,7 +193,7 @@ inline std::optional<ResultHandle> PoolCore::enqueue(RingName name, const TaskRe
   for (;;) {  // Whatever lets go of the lock is followed by another look at everything.
     require_open();
     if (ring.ring.was_full()) {
-      if (!make_space(lock, ring, waits)) return std::nullopt;
+      if (!make_space(lock, *exchange_, ring, waits)) return std::nullopt;
       continue;
     }
     slot = exchange_->slots.allocate();
@@ -204,6 +225,7 @@ inline bool PoolCore::make_slot(std::unique_lock<std::mutex>& lock, RoomSearch& 
 /// If there is no memory for what the supervisor is to know, the slot is given back.
 inline void PoolCore::set_note(Handle handle, std::uint64_t ticket, std::unique_ptr<TaskNote> note) {
   const SupervisedTerms* terms = note->tries ? &note->tries->terms() : nullptr;
+  note->queued.set_slot(handle);
   exchange_->slots.set_note(handle, std::move(note));
   if (terms == nullptr) return;
   try {
@@ -212,24 +234,6 @@ inline void PoolCore::set_note(Handle handle, std::uint64_t ticket, std::unique_
     exchange_->free_slot(handle, ResultHeader{});
     throw;
   }
-}
-
-/// Under the lock: walks the head over dead cells; if the ring is full of waiting tasks, sleeps without the lock until
-/// a worker has moved the head on by an eighth of the capacity. The other half of the lemma in Worker::signal_space.
-inline bool PoolCore::make_space(std::unique_lock<std::mutex>& lock, RingAndSpace& ring, bool waits) {
-  static_cast<void>(walk_to_live_head(ring.ring, exchange_->slots));
-  if (!ring.ring.was_full()) return true;
-  if (!waits) return false;
-  const std::uint64_t wanted = ring.ring.head_with_free(std::max<std::size_t>(1, ring.ring.capacity() / 8));
-  // (1) seq_cst-store, pairs with (11) of worker.hpp, (12) of worker.hpp: the store of the lemma; its load is that of
-  // the head below.
-  ring.wanted.store(wanted, std::memory_order_seq_cst);
-  lock.unlock();
-  const EventCount::Key key = ring.space.key();
-  if (static_cast<std::int64_t>(ring.ring.head() - wanted) < 0) ring.space.wait(key, longest_sleep);
-  exchange_->sweep(64);
-  lock.lock();
-  return true;
 }
 
 inline ResultHandle PoolCore::post(std::size_t worker, const TaskRecord& record, std::unique_ptr<TaskNote> note) {

@@ -89,8 +89,8 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
     if (measure) terms.usage = &reported->usage;
   }
   OutgoingTask task = ThisCall::send(
-      terms, [&](std::size_t bytes) { return core->allocate(core->exchange().arguments, bytes, waits); }, function,
-      std::forward<Args>(args)...);
+      terms, [&](TaskNote& note, std::size_t bytes) { return core->allocate_arguments(ring(), note, bytes, waits); },
+      function, std::forward<Args>(args)...);
   if (!task.has_room) return std::nullopt;
   if (numbers) {
     task.make_note().results = std::move(numbers);

@@ -168,12 +168,12 @@ inline std::optional<Worker::Claim> Worker::claim_from_mailbox() noexcept {
 /// Lemma "head moved / waiting for space": the submitter stores the head that it waits for, then reads the head; the
 /// worker moves the head, then reads what is waited for. All four are seq_cst, so one of the two sees the other.
 inline void Worker::signal_space(RingAndSpace& ring, std::uint64_t head) noexcept {
-  // (11) seq_cst-load, pairs with (1) of pool_core.hpp: the load of the lemma; its store was the move of the head.
+  // (11) seq_cst-load, pairs with (1) of queue_space.hpp: the load of the lemma; its store was the move of the head.
   std::uint64_t wanted = ring.wanted.load(std::memory_order_seq_cst);
   if (wanted == 0 || static_cast<std::int64_t>(head - wanted) < 0) return;
   // What another submitter has come to want meanwhile stays.
-  // (12) seq_cst-rmw, pairs with (1) of pool_core.hpp: only the wish that is granted here is forgotten. relaxed: a
-  // failure tells nothing.
+  // (12) seq_cst-rmw, pairs with (1) of queue_space.hpp, (2) of queue_space.hpp: only the wish that is granted here is
+  // forgotten. relaxed: a failure tells nothing.
   ring.wanted.compare_exchange_strong(wanted, 0, std::memory_order_seq_cst, std::memory_order_relaxed);
   ring.space.ring_all();
 }

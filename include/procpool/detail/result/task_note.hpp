@@ -13,6 +13,7 @@
 
 #include <procpool/detail/memory/shared_block.hpp>
 #include <procpool/detail/result/continuation.hpp>
+#include <procpool/detail/result/queued_bytes.hpp>
 #include <procpool/detail/result/supervision.hpp>
 
 namespace procpool::detail {
@@ -39,6 +40,7 @@ class Upstream {
 /// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
 struct TaskNote {
   SharedBlock arguments;                  // read by the workers
+  QueuedBytes::Entry queued;              // the bytes of these while the task waits
   SharedBlock results;                    // a chunk's, written by the workers
   std::shared_ptr<SharedBlock> callable;  // sent once for many tasks
   std::string label;

@@ -37,7 +37,7 @@ class Call {
   using Result = call_result_t<F, State, Sent...>;
 
  public:
-  /// Encodes; runs code of the user's. `allocate(bytes)` provides a SharedBlock, or an empty one.
+  /// Encodes; runs code of the user's. `allocate(note, bytes)` provides a SharedBlock, or an empty one.
   template <class Allocate, class... Args>
   [[nodiscard]] static OutgoingTask send(const GivenTerms& terms, const Allocate& allocate, const F& function,
                                          Args&&... args) {
@@ -111,7 +111,7 @@ class Call {
     const std::size_t terms_size = terms.are_default_there() ? 0 : Terms::size_for(terms.label);
     TaskNote& note = task.make_note();
     note.label = terms.label;
-    note.arguments = allocate(terms_size + encoding.size());
+    note.arguments = allocate(note, terms_size + encoding.size());
     task.has_room = static_cast<bool>(note.arguments);
     if (!task.has_room) return;
     task.record.size = (terms_size + encoding.size()) & TaskRecord::largest_size;
