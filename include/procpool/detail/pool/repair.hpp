@@ -191,8 +191,8 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   TaskNote* note = exchange_.slots.note(handle);
   const bool is_late = word.is_asked_to_stop() && !again.is_asked_to_stop();  // and for that alone was asked to stop
   const bool is_posted = word.is_posted() && word.owner() < layout_.workers();
-  const char* const why_not_posted = "the call that sent this task to one worker alone has ended before it ran";
-  if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) return cancel(handle, word, why_not_posted);
+  const char* const why = "the call that sent this task to one worker alone has ended before it ran";
+  if (is_posted && !post_again(word.owner(), Cell(word.ticket(), handle))) return cancel(handle, word, why);
   // relaxed: the word is published behind it
   if ((word.phase() == Phase::running || word.phase() == Phase::condemned) && note != nullptr)
     note->has_begun.store(true, std::memory_order_relaxed);
@@ -202,11 +202,11 @@ inline void Repair::requeue(Handle handle, StateWord word, StateWord again) {
   for (;;) {
     const bool is_as_judged =
         seen.phase() == word.phase() && seen.owner() == word.owner() && seen.ticket() == word.ticket();
-    if (seen.phase() == Phase::condemned && !is_as_judged) return settle_condemned(handle, seen, note);
+    const bool is_settled = is_as_judged && !is_unwanted(note);
+    if (seen.phase() == Phase::condemned && !is_settled) return settle_condemned(handle, seen, note);
     if (seen.is_over() || !is_as_judged) return;
     const bool is_cancelled = is_unwanted(note) || (seen.is_asked_to_stop() && !is_late);
-    if (is_cancelled && is_posted) return cancel(handle, seen, why_not_posted);
-    if (is_cancelled && seen.is_out_of_ring()) return cancel(handle, seen, nullptr);
+    if (is_cancelled && (is_posted || seen.is_out_of_ring())) return cancel(handle, seen, is_posted ? why : nullptr);
     StateWord wanted = seen.with_requeues(again.requeues()).with_owner(no_worker);
     if (is_late && !is_unwanted(note)) wanted = wanted.without_stop();
     if (!is_posted) wanted = wanted.with_ticket(has_space ? ring.next_position() : word.ticket());

@@ -89,6 +89,7 @@ class ResultHandle {
   // The same, as Upstream has it.
   bool cancel(std::shared_ptr<Upstream>& further) const;
   void kill(std::shared_ptr<Upstream>& further) const;
+  bool retell(StateWord condemned) const noexcept;
 
   /// True if the task, which has ended, has no value, but was not cancelled.
   [[nodiscard]] bool has_failed() const {
@@ -208,6 +209,12 @@ inline bool ResultHandle::cancel(std::shared_ptr<Upstream>& further) const {
   return true;
 }
 
+/// Changes the word of a condemned task, so that the supervisor, if it is about to queue the task for another try, finds
+/// another word than it has judged, and judges again. What is changed, the requeues, means nothing there.
+inline bool ResultHandle::retell(StateWord condemned) const noexcept {
+  return exchange_->slots[handle_].transition(condemned, condemned.with_requeues((condemned.requeues() + 1) % 4));
+}
+
 inline void ResultHandle::kill(std::shared_ptr<Upstream>& further) const {
   if (exchange_->slots.is_local(handle_)) {
     const TaskNote* note = exchange_->slots.note(handle_);
@@ -218,10 +225,10 @@ inline void ResultHandle::kill(std::shared_ptr<Upstream>& further) const {
   exchange_->slots.make_note(handle_).is_unwanted.store(true, std::memory_order_relaxed);
   for (;;) {  // A dead worker's task may be queued again meanwhile.
     if (cancel()) return;
-    const StateWord now = word();
-    // Condemned before, or waiting for another worker: the supervisor will see that it is not wanted.
-    const bool is_seen = now.phase() == Phase::condemned || now.is_out_of_ring();
-    if (now.is_final() || now.is_ruined() || is_seen || exchange_->condemn(handle_, now)) return;
+    StateWord now = word();
+    // Of one that waits for another worker the supervisor will see that it is not wanted.
+    if (now.is_final() || now.is_ruined() || now.is_out_of_ring()) return;
+    if (now.phase() != Phase::condemned ? exchange_->condemn(handle_, now) : retell(now)) return;
   }
 }
 

@@ -180,6 +180,28 @@ TEST_CASE("a task that a deadline condemned, and that is only cancelled then, do
         "the task was cancelled while a worker had it, which was killed and replaced");
 }
 
+TEST_CASE("a kill of a task that was condemned already changes its word, so that whoever would try it again sees it") {
+  Stage stage;
+  SupervisedTerms terms;
+  terms.retries_on_timeout = 1;
+  ResultHandle task = *stage.pool.try_submit(run_once, 5, RingName::normal, note_of(terms));
+  stage.start(task);
+  StateWord word = stage.pool.slot(task).load();
+  REQUIRE(stage.pool.slot(task).transition(word, word.with_phase(Phase::condemned).with_stop()));
+  for (int i = 0; i < 5; ++i) {  // More often than requeues are counted.
+    const StateWord before = stage.pool.slot(task).load();
+    task.kill();
+    const StateWord after = stage.pool.slot(task).load();
+    CHECK(after.bits() != before.bits());
+    CHECK(after.with_requeues(0).bits() == before.with_requeues(0).bits());
+  }
+  stage.die();
+  REQUIRE(task.is_ready());
+  CHECK(task.was_cancelled());
+  stage.run_rest();
+  CHECK(runs == 0);
+}
+
 TEST_CASE("a task that is cancelled while it waits for space in the ring has not failed, as one that lies there") {
   Stage stage;
   SupervisedTerms terms;
