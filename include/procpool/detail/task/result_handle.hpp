@@ -209,8 +209,8 @@ inline bool ResultHandle::cancel(std::shared_ptr<Upstream>& further) const {
   return true;
 }
 
-/// Changes the word of a condemned task, so that the supervisor, if it is about to queue the task for another try, finds
-/// another word than it has judged, and judges again. What is changed, the requeues, means nothing there.
+/// Changes the word of a condemned task, so that the supervisor, if it is about to queue the task for another try,
+/// finds not what it has judged, and judges again. What is changed, the requeues, means nothing there.
 inline bool ResultHandle::retell(StateWord condemned) const noexcept {
   return exchange_->slots[handle_].transition(condemned, condemned.with_requeues((condemned.requeues() + 1) % 4));
 }
