@@ -41,7 +41,8 @@ void leave_task_at(ProcessPool<>& pool, const SharedGate& gate) {
   REQUIRE(gate->is_reached_by(1));
 }
 
-/// Tasks that wait for the gate, and for which nobody waits, until they hold all the memory for arguments.
+/// Tasks that wait for the gate, and for which nobody waits, until they hold all the memory for arguments, which the
+/// queue may hold.
 void fill_memory_with_dropped(ProcessPool<>& pool, const SharedGate& gate) {
   const std::string text = text_of(mebi);
   const auto pass = [gate = gate.get()](const std::string&) { gate->pass(); };
@@ -251,7 +252,7 @@ TEST_CASE("a map whose chunks fill the slots goes on beside a task that nobody w
 
 TEST_CASE("while tasks that nobody waits for hold the memory, try_submit gives nothing and submit waits") {
   const SharedGate gate;
-  ProcessPool pool{{.workers = 1, .shared_memory = 32 * mebi}};
+  ProcessPool pool{{.workers = 1, .queue_bytes = 32 * mebi, .shared_memory = 32 * mebi}};
   const OpensAtEnd opens(gate);
   fill_memory_with_dropped(pool, gate);
   const std::string text = text_of(mebi);
@@ -323,7 +324,7 @@ TEST_CASE("memory that is kept for futures is not waited for, also beside a task
 
 TEST_CASE("a submit that waits for memory ends when the pool is closed") {
   const SharedGate gate;
-  ProcessPool pool{{.workers = 1, .shared_memory = 32 * mebi}};
+  ProcessPool pool{{.workers = 1, .queue_bytes = 32 * mebi, .shared_memory = 32 * mebi}};
   const OpensAtEnd opens(gate);
   fill_memory_with_dropped(pool, gate);
   std::thread submitter([&] { CHECK_THROWS_AS(pool.submit(size_of, text_of(mebi)), PoolClosed); });
