@@ -226,8 +226,9 @@ inline void ResultHandle::kill(std::shared_ptr<Upstream>& further) const {
   for (;;) {  // A dead worker's task may be queued again meanwhile.
     if (cancel()) return;
     StateWord now = word();
-    // Of one that waits for another worker the supervisor will see that it is not wanted.
-    if (now.is_final() || now.is_ruined() || now.is_out_of_ring()) return;
+    // Of one that no worker has, but waits for one, the supervisor will see that it is not wanted; if it does not wait
+    // either, a wild write has made it so, and the supervisor ends it.
+    if (now.is_final() || now.is_ruined() || (now.is_in_hand() && now.owner() == no_worker)) return;
     if (now.phase() != Phase::condemned ? exchange_->condemn(handle_, now) : retell(now)) return;
   }
 }

@@ -180,6 +180,18 @@ TEST_CASE("a task that a deadline condemned, and that is only cancelled then, do
         "the task was cancelled while a worker had it, which was killed and replaced");
 }
 
+TEST_CASE("a kill returns though a wild write says that the task is in hand, and of no worker") {
+  for (const Phase phase : {Phase::claimed, Phase::recalled, Phase::running, Phase::condemned}) {
+    Stage stage;
+    ResultHandle task = stage.pool.submit(run_once, 5);
+    stage.pool.slot(task).state = stage.pool.slot(task).load().with_phase(phase).bits();
+    task.kill();
+    stage.repair.look_for_strays(all);
+    CHECK(task.is_ready());
+    CHECK_THROWS_AS(take_result<int>(std::move(task)), procpool::SerializationError);
+  }
+}
+
 TEST_CASE("a kill of a task that was condemned already changes its word, so that whoever would try it again sees it") {
   Stage stage;
   SupervisedTerms terms;
