@@ -4,6 +4,7 @@
 /// Two worker processes from nothing to nothing; and four, made and stopped by a program that holds 10 MB, with what a
 /// worker then has for itself.
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <cstdio>
@@ -43,6 +44,7 @@ void measure_four_workers(const bench::Options& options) {
     pool.emplace(4);
     const double made = watch.lap();
     bench::require(pool->submit(bench::increment, run).get() == run + 1, "x + 1");
+    while (pool->workers().size() < 4) ::sched_yield();  // One that has just been forked may not be listed yet.
     std::vector<double> of_each;
     for (const pid_t worker : pool->workers()) of_each.push_back(private_memory(worker));
     watch.lap();
