@@ -10,6 +10,7 @@
 #include <procpool/pool/pool_with_terms.hpp>
 #include <procpool/pool/process_pool.hpp>
 #include <procpool/pool/progress_bar.hpp>
+#include <procpool/pool/shared_array.hpp>
 #include <procpool/pool/this_task.hpp>
 #include <procpool/pool/this_worker.hpp>
 #include <procpool/pool/verbs.hpp>

@@ -17,10 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/array_memory.hpp>
 #include <procpool/detail/pool/pool_core.hpp>
 #include <procpool/pool/pool_options.hpp>
 #include <procpool/pool/pool_stats.hpp>
 #include <procpool/pool/pool_with_terms.hpp>
+#include <procpool/pool/shared_array.hpp>
 #include <procpool/pool/verbs.hpp>
 
 namespace procpool {
@@ -103,6 +105,18 @@ class ProcessPool : public Verbs<ProcessPool<State>, State> {
   /// The same verbs on other terms.
   [[nodiscard]] PoolWithTerms<State> with(const TaskOptions& options) const {
     return PoolWithTerms<State>(core(), options);
+  }
+
+  /// `count` value-initialized elements in memory that all workers have already. Waits while tasks whose futures were
+  /// dropped hold arrays whose memory it needs. UsageError if `count` is negative; SharedMemoryExhausted, PoolClosed,
+  /// BrokenPool.
+  template <class T, std::integral Count>
+    requires(!std::same_as<Count, bool>)
+  [[nodiscard]] SharedArray<T> make_array(Count count) const {
+    auto memory = detail::make_array_memory(core(), detail::array_bytes(count, sizeof(T)));
+    T* const elements = reinterpret_cast<T*>(memory->data());
+    std::uninitialized_value_construct_n(elements, static_cast<std::size_t>(count));
+    return SharedArray<T>(detail::SharedElements<T>(elements, static_cast<std::size_t>(count), std::move(memory)));
   }
 
   /// From now on there are `workers` processes, 0: one per usable CPU. Returns at once: new ones begin with their

@@ -38,8 +38,10 @@ struct InPlace<T[Size]> {
 /// SerializationError. What a `load` of the user's throws passes through.
 class Decoder {
  public:
-  /// Reads `block` from `offset` on (a mark of the Encoding). The block outlives what is read in place.
-  explicit Decoder(std::span<const std::byte> block, std::size_t offset = 0) : reader_(block, offset) {}
+  /// Reads `block` from `offset` on (a mark of the Encoding). The block outlives what is read in place. `kept` is what
+  /// the values may name that come from a worker.
+  explicit Decoder(std::span<const std::byte> block, std::size_t offset = 0, const KeptBlocks* kept = nullptr)
+      : reader_(block, offset), kept_(kept) {}
 
   /// The next value, which was sent as a `T` (a sent_t). Views, text and C arrays are read in place, as
   /// std::span<const U>, std::string_view, const char* and const U(&)[N]; all others are returned by value.
@@ -74,6 +76,7 @@ class Decoder {
   void read_terminator();
 
   BlockReader reader_;
+  const KeptBlocks* kept_;
 };
 
 template <class T>
@@ -161,17 +164,17 @@ T Decoder::next_archived() {
   const std::size_t begin = reader_.offset();
   static_cast<void>(reader_.take(length));
   try {
-    InputArchive archive(reader_.passed(), begin);
+    InputArchive archive(reader_.passed(), begin, kept_);
     return load_as<T>(archive);
   } catch (const cereal::Exception& error) {
     throw SerializationError(std::string("a value cannot be read: ") + error.what());
   }
 }
 
-/// The one value that `block` holds: a result, or an item of a map.
+/// The one value that `block` holds: a result, or that of an item of a map. `kept` is what its task was sent.
 template <class T>
-[[nodiscard]] T decode_value(std::span<const std::byte> block) {
-  Decoder decoder(block);
+[[nodiscard]] T decode_value(std::span<const std::byte> block, const KeptBlocks* kept = nullptr) {
+  Decoder decoder(block, 0, kept);
   if constexpr (std::is_move_constructible_v<T>) {
     T value = decoder.next<T>();
     decoder.require_finished();

@@ -57,6 +57,9 @@ class Encoding {
   /// The offset at which the next value begins; a Decoder that starts there reads that value alone.
   [[nodiscard]] std::size_t mark() const noexcept { return size(); }
 
+  /// What the values name: to be kept while somebody may read them.
+  [[nodiscard]] const KeptBlocks& kept() const noexcept { return kept_; }
+
   /// Copies everything to `block`, which is aligned to 64 and has room for size() bytes.
   void write_to(std::byte* block) const noexcept;
 
@@ -89,6 +92,7 @@ class Encoding {
   ByteBuffer buffer_;
   std::vector<Referred> referred_;
   std::size_t referred_bytes_ = 0;
+  KeptBlocks kept_;
 };
 
 /// The elements of a value that is sent as a run.
@@ -183,7 +187,7 @@ void Encoding::encode_archived(const T& value) {
   const std::size_t begin = buffer_.size();
   std::uint64_t length = 0;
   buffer_.append(&length, sizeof length);
-  OutputArchive archive(buffer_, referred_bytes_);
+  OutputArchive archive(buffer_, referred_bytes_, &kept_);
   archive(value);
   archive.finish();
   length = buffer_.size() - begin - sizeof length;
@@ -216,6 +220,7 @@ inline void Encoding::clear() noexcept {
   buffer_.clear();
   referred_.clear();
   referred_bytes_ = 0;
+  kept_.clear();
 }
 
 /// Adds a result, or an item of a map.

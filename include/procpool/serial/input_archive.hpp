@@ -19,9 +19,11 @@ namespace procpool::detail {
 /// A `serialize` or `load` function of the user's gets one of these.
 class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>, public BlockReader {
  public:
-  /// Reads `block` from `offset` on. The block outlives the archive.
-  explicit InputArchive(std::span<const std::byte> block, std::size_t offset = 0)
-      : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this), BlockReader(block, offset) {}
+  /// Reads `block` from `offset` on. The block outlives the archive. `kept` is what values may name that come from a
+  /// worker.
+  explicit InputArchive(std::span<const std::byte> block, std::size_t offset = 0, const KeptBlocks* kept = nullptr)
+      : cereal::InputArchive<InputArchive, cereal::AllowEmptyClassElision>(this), BlockReader(block, offset),
+        kept_(kept) {}
 
   InputArchive(const InputArchive&) = delete;
   InputArchive& operator=(const InputArchive&) = delete;
@@ -40,6 +42,8 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
     return (*this)(value);
   }
 
+  [[nodiscard]] const KeptBlocks* kept() const noexcept { return kept_; }
+
   /// The shared objects read so far, as standard_pointers.hpp keeps them; null before the first.
   [[nodiscard]] std::shared_ptr<void>& shared_objects() noexcept { return shared_objects_; }
 
@@ -47,6 +51,7 @@ class InputArchive : public cereal::InputArchive<InputArchive, cereal::AllowEmpt
   template <class T>
   void get(T& value);
 
+  const KeptBlocks* kept_;
   StackGuard stack_;
   std::shared_ptr<void> shared_objects_;
 };

@@ -11,6 +11,7 @@
 
 #include <cereal/cereal.hpp>
 
+#include <procpool/detail/memory/kept_blocks.hpp>
 #include <procpool/serial/block_reader.hpp>
 #include <procpool/serial/byte_buffer.hpp>
 #include <procpool/serial/stack_guard.hpp>
@@ -24,9 +25,11 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   /// Writes into a buffer of its own.
   OutputArchive() : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), bytes_(own_) {}
 
-  /// Appends to `into`. The first byte of `into` will lie `ahead` bytes behind an address that is aligned to 64.
-  OutputArchive(ByteBuffer& into, std::size_t ahead)
-      : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), bytes_(into), ahead_(ahead) {}
+  /// Appends to `into`. The first byte of `into` will lie `ahead` bytes behind an address that is aligned to 64. Adds
+  /// what the values name to `kept`.
+  OutputArchive(ByteBuffer& into, std::size_t ahead, KeptBlocks* kept = nullptr)
+      : cereal::OutputArchive<OutputArchive, cereal::AllowEmptyClassElision>(this), bytes_(into), ahead_(ahead),
+        kept_(kept) {}
 
   OutputArchive(const OutputArchive&) = delete;
   OutputArchive& operator=(const OutputArchive&) = delete;
@@ -56,6 +59,11 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   template <class T>
   void write_run(const T* first, std::size_t count);
 
+  /// The value that is being written names a block, or, if it is null, one that another process keeps.
+  void keep(const KeptBlocks::Block& block) {
+    if (kept_ != nullptr) kept_->add(block);
+  }
+
   /// To be called after the last value: pads where elements took no bytes at all.
   void finish();
 
@@ -74,6 +82,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive, cereal::AllowE
   ByteBuffer own_;
   ByteBuffer& bytes_;
   std::size_t ahead_ = 0;
+  KeptBlocks* kept_ = nullptr;
   std::size_t promised_end_ = 0;
   StackGuard stack_;
   std::shared_ptr<void> shared_objects_;

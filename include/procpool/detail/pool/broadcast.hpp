@@ -52,8 +52,11 @@ auto broadcast(const Sender& sender, const F& f, const Args&... args) {
   for (std::size_t worker = 0; worker < core.workers(); ++worker) {
     OutgoingTask task = ThisCall::send(
         sender.given_terms(),
-        [&](TaskNote&, std::size_t bytes) { return core.allocate(core.exchange().arguments, bytes, true); }, f,
-        args...);
+        [&](TaskNote& note, std::size_t bytes) {
+          sender.require_own(note);
+          return core.allocate(core.exchange().arguments, bytes, true);
+        },
+        f, args...);
     tasks.add(core.post(worker, task.record, std::move(task.note)));
   }
   ProgressReports progress(sender, tasks.size());

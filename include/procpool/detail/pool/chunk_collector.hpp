@@ -84,7 +84,7 @@ void for_each_result(const FinishedItems& items, ChunkSink& sink, Take take) {
     }
   } else {
     for_each_block(items, sink, [&](std::size_t position, std::span<const std::byte> bytes) {
-      take_read(position, [bytes] { return decode_value<R>(bytes); });
+      take_read(position, [&] { return decode_value<R>(bytes, items.note.kept.get()); });
     });
   }
 }

@@ -48,6 +48,7 @@ class ChunkSender final : public ChunkSource {
   [[nodiscard]] bool at_end() override { return reader_.at_end(); }
   [[nodiscard]] std::size_t gathered() const noexcept override { return builder_.items(); }
   [[nodiscard]] std::size_t size() const noexcept override { return builder_.size(); }
+  [[nodiscard]] const KeptBlocks& kept() const noexcept override { return builder_.kept(); }
   void write(std::byte* block, const ChunkPrefix& prefix) const noexcept override { builder_.write(block, prefix); }
   void clear() noexcept override { builder_.clear(); }
 

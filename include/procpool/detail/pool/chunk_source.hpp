@@ -59,19 +59,22 @@ class ChunkSource {
  private:
   [[nodiscard]] virtual bool at_end() = 0;
   virtual void gather(std::size_t most) = 0;
-  // Of the items gathered and not yet sent: how many, their bytes as an argument block, and that block.
+  // Of the items gathered and not yet sent: how many, their bytes as an argument block, what they name, and that block.
   [[nodiscard]] virtual std::size_t gathered() const noexcept = 0;
   [[nodiscard]] virtual std::size_t size() const noexcept = 0;
+  [[nodiscard]] virtual const KeptBlocks& kept() const noexcept = 0;
   virtual void write(std::byte* block, const ChunkPrefix& prefix) const noexcept = 0;
   virtual void clear() noexcept = 0;
 
   void gather_or_throw(std::size_t most);
   [[nodiscard]] std::optional<ResultHandle> send_gathered(bool waits);
+  [[nodiscard]] std::shared_ptr<const KeptBlocks> all_kept() const;
   [[nodiscard]] bool provide_blocks(TaskNote& note, std::size_t terms, bool waits) const;
 
   Sender sender_;
   ChunkKind kind_;
   std::shared_ptr<SharedBlock> callable_;
+  std::shared_ptr<const KeptBlocks> kept_by_callable_;  // null: nothing
   ChunkPrefix prefix_;
   std::size_t position_ = 0;
   std::exception_ptr failure_;  // of reading the item behind those that were gathered
@@ -83,6 +86,7 @@ inline ChunkSource::ChunkSource(const Sender& sender, const ChunkKind& kind, con
   callable_ = std::make_shared<SharedBlock>(
       sender.core->allocate(sender.core->exchange().arguments, std::max<std::size_t>(callable.size(), 1), true));
   callable.write_to(callable_->data());
+  if (!callable.kept().is_empty()) kept_by_callable_ = std::make_shared<const KeptBlocks>(callable.kept());
   prefix_.callable = callable_->data();
   prefix_.callable_size = callable.size();
   prefix_.callable_id = last_id.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: only different ones are wanted
@@ -119,6 +123,8 @@ inline std::optional<ResultHandle> ChunkSource::send_gathered(bool waits) {
   TaskNote& note = task.make_note();
   note.label = sender_.label();
   note.callable = callable_;
+  note.kept = all_kept();
+  sender_.require_own(note);
   note.has_position = true;
   note.first_position = position_;
   note.items = gathered();
@@ -140,6 +146,13 @@ inline std::optional<ResultHandle> ChunkSource::send_gathered(bool waits) {
     Terms::write(note.arguments.data(), given);
   }
   return sender_.core->enqueue(sender_.ring(), task.record, std::move(task.note), waits);
+}
+
+inline std::shared_ptr<const KeptBlocks> ChunkSource::all_kept() const {
+  if (kept().is_empty()) return kept_by_callable_;
+  const auto all = std::make_shared<KeptBlocks>(kept());
+  if (kept_by_callable_) all->add(*kept_by_callable_);
+  return all;
 }
 
 /// False if there is no room now and `waits` is false.

@@ -57,6 +57,12 @@ class PoolCore {
     if (!exchange_->home.is_here()) refuse_process();
   }
 
+  /// Throws PoolClosed or BrokenPool if it takes no more tasks.
+  void require_taking() const {
+    const std::lock_guard lock(exchange_->submit_mutex);
+    require_open();
+  }
+
   /// A block for arguments. While there is no room, but tasks that nobody waits for hold enough of it: waits for their
   /// end if `waits`, else returns an empty block. Throws SharedMemoryExhausted if they do not; PoolClosed, BrokenPool.
   [[nodiscard]] SharedBlock allocate(BlockAllocator& allocator, std::size_t bytes, bool waits);

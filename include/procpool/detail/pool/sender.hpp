@@ -55,6 +55,11 @@ struct Sender {
     check_captures(function);
   }
 
+  /// Refuses a task that was given arrays of another pool.
+  void require_own(const TaskNote& note) const {
+    if (note.kept && !note.kept->are_of(core->exchange().data)) refuse_array();
+  }
+
   /// Sends one call. Empty if `waits` is false and the queue is full, or tasks that nobody waits for hold its memory.
   template <class State, class F, class... Args>
   [[nodiscard]] std::optional<ResultHandle> send(bool waits, const F& function, Args&&... args) const;
@@ -62,6 +67,11 @@ struct Sender {
  private:
   void check_code(const void* code) const {
     if (!core->modules().has_code_at(code)) refuse_code(code);
+  }
+  [[noreturn, gnu::cold]] static void refuse_array() {
+    throw UsageError(
+        "a SharedArray was sent to the workers of another pool than the one that made it, and they do not have its "
+        "memory: make it with this pool's make_array()");
   }
   [[noreturn]] static void refuse_code(const void* code) {
     throw UsageError("the function of a task lies in " + module_of(code) +
@@ -89,7 +99,11 @@ std::optional<ResultHandle> Sender::send(bool waits, const F& function, Args&&..
     if (measure) terms.usage = &reported->usage;
   }
   OutgoingTask task = ThisCall::send(
-      terms, [&](TaskNote& note, std::size_t bytes) { return core->allocate_arguments(ring(), note, bytes, waits); },
+      terms,
+      [&](TaskNote& note, std::size_t bytes) {
+        require_own(note);
+        return core->allocate_arguments(ring(), note, bytes, waits);
+      },
       function, std::forward<Args>(args)...);
   if (!task.has_room) return std::nullopt;
   if (numbers) {

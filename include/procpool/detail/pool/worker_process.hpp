@@ -118,6 +118,7 @@ inline void leave_stdin_to_the_parent() noexcept {
   self.index = index;
   self.seed = seed_of(life);
   self.retries = &row.retries;
+  self.arrays = &exchange.data.region();
   worker_self = &self;
   CrashHandler::install(row.crash, life, __builtin_frame_address(0));
   std::shared_ptr<void> state;

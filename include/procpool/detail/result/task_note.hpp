@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <procpool/detail/memory/kept_blocks.hpp>
 #include <procpool/detail/memory/shared_block.hpp>
 #include <procpool/detail/result/continuation.hpp>
 #include <procpool/detail/result/queued_bytes.hpp>
@@ -39,10 +40,11 @@ class Upstream {
 /// Made for tasks that need more than a slot: arguments in a block, a label, a chunk, a loss, a run in this process.
 /// Written by the submitter while Free, `item_losses` by the supervisor while it owns the slot.
 struct TaskNote {
-  SharedBlock arguments;                  // read by the workers
-  QueuedBytes::Entry queued;              // the bytes of these while the task waits
-  SharedBlock results;                    // a chunk's, written by the workers
-  std::shared_ptr<SharedBlock> callable;  // sent once for many tasks
+  SharedBlock arguments;                   // read by the workers
+  QueuedBytes::Entry queued;               // the bytes of these while the task waits
+  SharedBlock results;                     // a chunk's, written by the workers
+  std::shared_ptr<SharedBlock> callable;   // sent once for many tasks
+  std::shared_ptr<const KeptBlocks> kept;  // what the callable and the arguments name; null: nothing
   std::string label;
   std::size_t first_position = 0;        // of a chunk's first item, or of a single item, in its map
   std::size_t items = 0;                 // of a chunk; 0: a single task

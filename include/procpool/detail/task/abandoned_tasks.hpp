@@ -131,7 +131,7 @@ inline bool AbandonedTasks::will_make_room(const BlockAllocator& memory, std::si
   const std::lock_guard lock(mutex_);
   if (are_being_freed()) return true;
   std::size_t held = 0;
-  double shared = 0;  // by the chunks of a map, of which each counts its share
+  double shared = 0;  // by the chunks of a map, or by all who hold an array: each counts its share
   for (const Handle handle : handles_) {
     const TaskNote* note = slots_.note(handle);  // Nobody gives it back while it is in the list.
     if (note == nullptr) continue;
@@ -139,6 +139,7 @@ inline bool AbandonedTasks::will_make_room(const BlockAllocator& memory, std::si
     if (note->callable) {
       shared += static_cast<double>(note->callable->bytes_of(memory)) / static_cast<double>(note->callable.use_count());
     }
+    if (note->kept) shared += note->kept->bytes_of(memory) / static_cast<double>(note->kept.use_count());
   }
   held += static_cast<std::size_t>(std::ceil(shared));
   return held != 0 && bytes + memory.was_in_use() <= memory.region().size() + held;

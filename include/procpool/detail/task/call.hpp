@@ -111,6 +111,7 @@ class Call {
     const std::size_t terms_size = terms.are_default_there() ? 0 : Terms::size_for(terms.label);
     TaskNote& note = task.make_note();
     note.label = terms.label;
+    if (!encoding.kept().is_empty()) note.kept = std::make_shared<const KeptBlocks>(encoding.kept());
     note.arguments = allocate(note, terms_size + encoding.size());
     task.has_room = static_cast<bool>(note.arguments);
     if (!task.has_room) return;

@@ -78,6 +78,9 @@ class ChunkBuilder {
     else return first_item() + encoding_->size();
   }
 
+  /// What the items name.
+  [[nodiscard]] const KeptBlocks& kept() const noexcept { return encoding_->kept(); }
+
   /// Writes all of it. `prefix` says what the builder does not know.
   void write(std::byte* block, ChunkPrefix prefix) const noexcept {
     prefix.items = items_;

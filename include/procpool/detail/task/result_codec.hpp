@@ -124,7 +124,9 @@ T value_of(const ResultHandle& handle, const RawResult& result) {
     refuse(handle);  // Only a task of this process can return it.
   } else {
     if (result.header.kind != ResultKind::value) refuse(handle);
-    return readable_value<T>([&] { return decode_value<T>(result.bytes); }, name);
+    const TaskNote* note = handle.note();
+    const KeptBlocks* kept = note != nullptr ? note->kept.get() : nullptr;
+    return readable_value<T>([&] { return decode_value<T>(result.bytes, kept); }, name);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <typeinfo>
 
+#include <procpool/detail/memory/region.hpp>
 #include <procpool/detail/os/process_identity.hpp>
 #include <procpool/detail/result/slot.hpp>
 #include <procpool/detail/task/reported_progress.hpp>
@@ -24,6 +25,7 @@ struct WorkerSelf {
   ReportedProgress* progress = nullptr;           // of the task in hand; null: nobody asks
   int retries_on_exception = 0;                   // of the task in hand, or of each item of its chunk
   std::atomic<std::uint32_t>* retries = nullptr;  // in the worker's row
+  const Region* arrays = nullptr;                 // the memory in which those of its pool lie
   void* state = nullptr;                          // what the initializer made
   const std::type_info* state_type = &typeid(void);
 

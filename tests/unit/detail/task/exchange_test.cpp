@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <cstddef>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include <procpool/detail/task/exchange.hpp>
 
@@ -9,8 +12,11 @@
 
 using procpool::detail::Exchange;
 using procpool::detail::Handle;
+using procpool::detail::KeptBlocks;
 using procpool::detail::Phase;
+using procpool::detail::SharedBlock;
 using procpool::detail::StateWord;
+using procpool::detail::TaskNote;
 using support::PoolWithoutProcesses;
 
 namespace {
@@ -45,4 +51,26 @@ TEST_CASE("a task whose future was dropped is freed by the first sweep after its
   pool.exchange().sweep(1);
   CHECK(pool.exchange().abandoned().count() == 0);
   CHECK_FALSE(pool.exchange().slots.was_in_use(handle));
+}
+
+TEST_CASE("the memory of an array comes back with a task that nobody waits for, if nobody else has the array") {
+  PoolWithoutProcesses pool(1);
+  Exchange& exchange = pool.exchange();
+  const std::size_t all = exchange.data.region().size();
+  auto array = std::make_shared<const SharedBlock>(exchange.data, all);
+  auto kept = std::make_shared<KeptBlocks>();
+  kept->add(array);
+  auto note = std::make_unique<TaskNote>();
+  note->kept = std::move(kept);
+  const Handle handle = slot_in(exchange, Phase::running);
+  exchange.slots.set_note(handle, std::move(note));
+  exchange.abandon(handle);
+  CHECK_FALSE(exchange.abandoned().will_make_room(exchange.data, all));
+  array.reset();
+  CHECK(exchange.abandoned().will_make_room(exchange.data, all));
+  CHECK(exchange.data.was_in_use() == all);
+  exchange.slots[handle].store(StateWord::queued(1).with_phase(Phase::done));
+  exchange.sweep(1);
+  CHECK(exchange.data.was_in_use() == 0);
+  CHECK_FALSE(exchange.abandoned().will_make_room(exchange.data, all));
 }
