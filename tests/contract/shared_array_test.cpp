@@ -286,6 +286,7 @@ TEST_CASE("an array of another pool is refused where it is sent") {
   CHECK_THROWS_AS(pool.for_each(WriteTo{array}, numbers(10)), UsageError);
   CHECK_THROWS_AS(pool.map_async(size, std::vector{array}), UsageError);
   CHECK_THROWS_AS(pool.run_on_each_worker(size, array), UsageError);
+  CHECK_THROWS_AS(pool.map_blocks([](std::span<int> block) { return block.size(); }, array), UsageError);
   CHECK(maker.submit(size, array).get() == 10);
   CHECK(support::what_is_left(pool).empty());
 }

@@ -4,6 +4,7 @@
 /// @file
 /// A pool seen through other terms: what `pool.with({...})` returns.
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,7 +37,7 @@ namespace detail {
 template <class State>
 class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
  public:
-  PoolWithTerms(detail::PoolCore& core, const TaskOptions& options) : sender_{&core} {
+  PoolWithTerms(detail::PoolCore& core, const TaskOptions& options) : sender_{&core}, block_size_(options.chunk_size) {
     sender_.priority = options.priority;
     sender_.measure = options.measure;
     sender_.supervised = {detail::time_limit("timeout", options.timeout),
@@ -62,9 +63,11 @@ class PoolWithTerms : public Verbs<PoolWithTerms<State>, State> {
 
   /// For the verbs.
   [[nodiscard]] const detail::Sender& sender() const noexcept { return sender_; }
+  [[nodiscard]] std::size_t block_size() const noexcept { return block_size_; }
 
  private:
   detail::Sender sender_;
+  std::size_t block_size_;  // elements of an array that go to one task; 0: found from their number
 };
 
 }  // namespace procpool

@@ -163,6 +163,7 @@ class ProcessPool : public Verbs<ProcessPool<State>, State> {
 
   /// For the verbs.
   [[nodiscard]] detail::Sender sender() const { return detail::Sender{&core()}; }
+  [[nodiscard]] static std::size_t block_size() noexcept { return 0; }
 
  private:
   [[nodiscard]] detail::PoolCore& core() const {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/pool/array_blocks.hpp>
 #include <procpool/detail/pool/async_map_job.hpp>
 #include <procpool/detail/pool/broadcast.hpp>
 #include <procpool/detail/pool/lazy_job.hpp>
@@ -19,10 +20,11 @@
 #include <procpool/detail/pool/task_requirements.hpp>
 #include <procpool/future/future.hpp>
 #include <procpool/pool/lazy_results.hpp>
+#include <procpool/pool/shared_array.hpp>
 
 namespace procpool {
 
-/// `Self` has `sender()`; `State` is what the pool's initializer returns, or void.
+/// `Self` has `sender()` and `block_size()`; `State` is what the pool's initializer returns, or void.
 ///
 /// In each verb `f` is a callable that may cross (see the README, "What may cross") and is called in a worker with
 /// copies of the arguments; the worker's State& is passed first if f cannot be called without it. What f returns is
@@ -101,6 +103,13 @@ class Verbs {
     requires(sizeof...(Ranges) > 0)
   T map_reduce(const F& f, const Op& op, T init, Ranges&&... ranges) const;
 
+  /// f of each block of an array, as a std::span<T> that it may write to: a vector of what it returns, in the order of
+  /// the blocks; void if it returns nothing. All blocks are finished when it returns or throws, as map() does, and a
+  /// block is to TaskOptions what an item of map() is. Blocks have TaskOptions::chunk_size elements, the last perhaps
+  /// less; if that is 0, whole cache lines, several blocks for each worker, the same each time.
+  template <class F, class T>
+  auto map_blocks(const F& f, const SharedArray<T>& array) const;
+
   /// f(args...) exactly once in each worker: the results by worker index. One such call at a time.
   template <class F, class... Args>
   auto run_on_each_worker(const F& f, const Args&... args) const;
@@ -120,7 +129,7 @@ class Verbs {
   template <class F, class Reader>
   auto run_async(const F& f, Reader reader) const;
   template <template <class> class Sink, class F, class Reader>
-  auto run_into(const F& f, Reader reader) const;
+  static auto run_into(const detail::Sender& terms, const F& f, Reader reader);
   template <bool GivesOutcomes, class InFlight, class F, class Reader>
   auto run_lazily(const F& f, Reader reader) const;
   template <class F>
@@ -156,10 +165,10 @@ auto Verbs<Self, State>::try_submit(const F& f, Args&&... args) const {
 
 template <class Self, class State>
 template <template <class> class Sink, class F, class Reader>
-auto Verbs<Self, State>::run_into(const F& f, Reader reader) const {
+auto Verbs<Self, State>::run_into(const detail::Sender& terms, const F& f, Reader reader) {
   using ThisCall = ChunkCallOf<Reader, F>;
   using R = typename ThisCall::Result;
-  const detail::Sender sender = checked(terms(), f, ThisCall::run);
+  const detail::Sender sender = checked(terms, f, ThisCall::run);
   detail::ChunkSender<ThisCall, Reader> chunks(sender, f, std::move(reader));
   Sink<R> sink;
   detail::run_map(sender, chunks, sink);
@@ -172,7 +181,7 @@ auto Verbs<Self, State>::run_to_vector(const F& f, Reader reader) const {
   if constexpr (is_sendable<Reader, F>()) {
     static_assert(!std::is_void_v<typename ChunkCallOf<Reader, F>::Result>,
                   "procpool: map() needs a function that returns a value; use for_each() for one that returns void");
-    return run_into<detail::SinkOfValues, F>(f, std::move(reader));
+    return run_into<detail::SinkOfValues, F>(terms(), f, std::move(reader));
   }
 }
 
@@ -238,7 +247,7 @@ void Verbs<Self, State>::for_each(const F& f, Ranges&&... ranges) const {
   using Function = std::decay_t<const F&>;
   using Reader = detail::ZipReader<Ranges...>;
   if constexpr (is_sendable<Reader, Function>()) {
-    run_into<detail::SinkOfNothing, Function>(f, Reader(std::forward<Ranges>(ranges)...));
+    run_into<detail::SinkOfNothing, Function>(terms(), f, Reader(std::forward<Ranges>(ranges)...));
   }
 }
 
@@ -249,7 +258,7 @@ auto Verbs<Self, State>::map_outcomes(const F& f, Ranges&&... ranges) const {
   using Function = std::decay_t<const F&>;
   using Reader = detail::ZipReader<Ranges...>;
   if constexpr (is_sendable<Reader, Function>()) {
-    return run_into<detail::OutcomesOf, Function>(f, Reader(std::forward<Ranges>(ranges)...));
+    return run_into<detail::OutcomesOf, Function>(terms(), f, Reader(std::forward<Ranges>(ranges)...));
   }
 }
 
@@ -292,6 +301,20 @@ T Verbs<Self, State>::map_reduce(const F& f, const Op& op, T init, Ranges&&... r
     detail::ReductionSink<T, Operation> sink(std::move(init), op);
     detail::run_map(sender, chunks, sink);
     return sink.finish();
+  }
+}
+
+template <class Self, class State>
+template <class F, class T>
+auto Verbs<Self, State>::map_blocks(const F& f, const SharedArray<T>& array) const {
+  using Function = std::decay_t<const F&>;
+  using Reader = detail::ZipReader<detail::ArrayBlocks<T>>;
+  if constexpr (is_sendable<Reader, Function>()) {
+    detail::Sender sender = terms();
+    sender.chunk_size = 1;  // of those blocks
+    std::size_t size = static_cast<const Self&>(*this).block_size();
+    if (size == 0) size = detail::elements_per_block<T>(array.size(), sender.core->workers());
+    return run_into<detail::SinkOfValues, Function>(sender, f, Reader(detail::ArrayBlocks<T>(array.elements(), size)));
   }
 }
 

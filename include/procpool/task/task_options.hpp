@@ -24,7 +24,8 @@ struct TaskOptions {
   int retries = 0;                                 ///< of a task, or an item, whose worker died
   int retries_on_exception = 0;                    ///< of one that threw: at once, in the same worker
   int retries_on_timeout = 0;            ///< of one that has not ended when its grace is over; its worker was killed
-  std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1
+  std::size_t chunk_size = 0;            ///< items of a map in one task; 0: found from measured times, imap: 1;
+                                         ///< elements of a block of map_blocks(); 0: found from their number
   std::size_t read_ahead = 0;            ///< items that imap may have in flight, as far as their
                                          ///< results have room; 0: a few per worker
   Priority priority = Priority::normal;  ///< among the tasks that wait
