@@ -33,6 +33,7 @@ using procpool::Outcome;
 using procpool::ProcessPool;
 using procpool::SharedMemoryExhausted;
 using procpool::UsageError;
+using support::argument_bytes;
 using support::mebi;
 
 namespace {
@@ -152,7 +153,7 @@ TEST_CASE("what is borrowed keeps neither the slot of its task nor the arguments
   auto borrowed = pool.submit(reversed, letters(mebi) + "y").borrow();
   CHECK(borrowed->front() == 'y');
   CHECK(slots_in_use(pool) == 0);
-  CHECK(pool.sender().core->exchange().arguments.was_in_use() == 0);
+  CHECK(argument_bytes(pool) == 0);
   CHECK(support::holds_results(pool));
   borrowed = {};
   CHECK_FALSE(borrowed.valid());

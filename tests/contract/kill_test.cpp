@@ -30,7 +30,7 @@ using support::SharedGate;
 namespace {
 
 /// Waits at the gate for ever: only SIGKILL ends it.
-[[noreturn]] void hang(support::Gate* gate) {
+[[noreturn]] void hang_at(support::Gate* gate) {
   sigset_t all;
   ::sigfillset(&all);
   ::sigprocmask(SIG_BLOCK, &all, nullptr);
@@ -45,7 +45,7 @@ TEST_CASE("kill() ends a running task and its worker, which is replaced; the fut
   ProcessPool pool{1};
   const OpensAtEnd opens{gate};
   const ::pid_t before = pool.submit(pid_of_worker).get();
-  Future<void> future = pool.submit([gate = gate.get()] { hang(gate); });
+  Future<void> future = pool.submit([gate = gate.get()] { hang_at(gate); });
   REQUIRE(gate->is_reached_by(1));
   future.kill();
   CHECK_THROWS_AS(future.get(), Cancelled);
@@ -58,7 +58,7 @@ TEST_CASE("a task that was killed has not failed: no wait finds it, and no count
   ProcessPool pool{2};
   const OpensAtEnd opens{gate};
   std::vector<Future<void>> futures;
-  for (int i = 0; i < 2; ++i) futures.push_back(pool.submit([gate = gate.get()] { hang(gate); }));
+  for (int i = 0; i < 2; ++i) futures.push_back(pool.submit([gate = gate.get()] { hang_at(gate); }));
   REQUIRE(gate->is_reached_by(2));
   for (Future<void>& future : futures) future.kill();
   CHECK_FALSE(procpool::wait_first_exception(futures));
@@ -94,7 +94,7 @@ TEST_CASE("kill() of a map_async ends what runs of it, and nothing else of it be
   Future<std::vector<int>> all = pool.with({.chunk_size = 1})
                                      .map_async(
                                          [gate = gate.get()](int x) {
-                                           if (x == 2) hang(gate);
+                                           if (x == 2) hang_at(gate);
                                            return x;
                                          },
                                          std::vector{0, 1, 2, 3, 4, 5, 6, 7});
@@ -115,7 +115,7 @@ TEST_CASE("a killed task is not tried again, whatever its terms") {
   ProcessPool pool{1};
   const OpensAtEnd opens{gate};
   Future<void> future =
-      pool.with({.timeout = 1h, .retries = 9, .retries_on_timeout = 9}).submit([gate = gate.get()] { hang(gate); });
+      pool.with({.timeout = 1h, .retries = 9, .retries_on_timeout = 9}).submit([gate = gate.get()] { hang_at(gate); });
   REQUIRE(gate->is_reached_by(1));
   future.kill();
   future.kill();
@@ -127,8 +127,8 @@ TEST_CASE("a SharedFuture and the future of a continuation pass a kill on") {
   SharedGate gate;
   ProcessPool pool{2};
   const OpensAtEnd opens{gate};
-  SharedFuture<void> shared = pool.submit([gate = gate.get()] { hang(gate); }).share();
-  Future<int> next = pool.submit([gate = gate.get()] { return hang(gate), 1; }).then([](int n) { return n; });
+  SharedFuture<void> shared = pool.submit([gate = gate.get()] { hang_at(gate); }).share();
+  Future<int> next = pool.submit([gate = gate.get()] { return hang_at(gate), 1; }).then([](int n) { return n; });
   REQUIRE(gate->is_reached_by(2));
   shared.kill();
   next.kill();
@@ -142,7 +142,7 @@ TEST_CASE("what waits for a task that was killed while it ran says so, and has n
   ProcessPool pool{1};
   const OpensAtEnd opens{gate};
   std::vector<Future<int>> parts;
-  parts.push_back(pool.submit([gate = gate.get()] { return hang(gate), 1; }));
+  parts.push_back(pool.submit([gate = gate.get()] { return hang_at(gate), 1; }));
   std::vector<Future<std::size_t>> next;
   next.push_back(procpool::when_all(std::move(parts)).then([](const std::vector<int>& all) { return all.size(); }));
   REQUIRE(gate->is_reached_by(1));
@@ -190,7 +190,7 @@ TEST_CASE("the pool ends in order while a killed worker is on its way out") {
   Future<void> future;
   {
     ProcessPool pool{1};
-    future = pool.submit([gate = gate.get()] { hang(gate); });
+    future = pool.submit([gate = gate.get()] { hang_at(gate); });
     REQUIRE(gate->is_reached_by(1));
     future.kill();
   }

@@ -21,6 +21,7 @@ using procpool::Future;
 using procpool::PoolClosed;
 using procpool::PoolOptions;
 using procpool::ProcessPool;
+using support::argument_bytes;
 using support::eventually;
 using support::mebi;
 using support::OpensAtEnd;
@@ -49,8 +50,6 @@ struct Held {
     return accepted;
   }
 };
-
-std::size_t argument_bytes(const ProcessPool<>& pool) { return pool.sender().core->exchange().arguments.was_in_use(); }
 
 /// Submits again and again in a thread, until the pool is closed.
 class Submitter {

@@ -33,6 +33,7 @@ using procpool::partial;
 using procpool::ProcessPool;
 using procpool::SharedArray;
 using procpool::UsageError;
+using support::argument_bytes;
 using support::Gate;
 using support::mebi;
 using support::numbers;
@@ -84,8 +85,6 @@ bool all_new_arrays_lie_elsewhere(const ProcessPool<>& pool, std::size_t size, c
 bool a_mapping_is_left() {
   return procpool::detail::read_file("/proc/self/maps").find("memfd:procpool") != std::string::npos;
 }
-
-std::size_t argument_bytes(const ProcessPool<>& pool) { return pool.sender().core->exchange().arguments.was_in_use(); }
 
 }  // namespace
 

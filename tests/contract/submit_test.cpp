@@ -61,14 +61,14 @@ class Greeter {
 };
 
 /// Counts the objects of its kind that live, in this process and in those that were forked from it.
-class Counted {
+class CountedInAll {
  public:
   static inline std::atomic<int>* alive = nullptr;
 
-  Counted() { ++*alive; }
-  Counted(const Counted& other) : text_(other.text_) { ++*alive; }
-  Counted& operator=(const Counted&) = default;
-  ~Counted() { --*alive; }
+  CountedInAll() { ++*alive; }
+  CountedInAll(const CountedInAll& other) : text_(other.text_) { ++*alive; }
+  CountedInAll& operator=(const CountedInAll&) = default;
+  ~CountedInAll() { --*alive; }
 
   template <class Archive>
   void serialize(Archive& archive) {
@@ -200,11 +200,11 @@ TEST_CASE("the exception of one task leaves another that runs unharmed") {
 
 TEST_CASE("an argument is destroyed in the worker when its task has ended") {
   const SharedCount alive;
-  Counted::alive = alive.get();
+  CountedInAll::alive = alive.get();
   ProcessPool pool{1};
   {
-    const Counted argument;
-    auto seen = pool.submit([](const Counted&) { return Counted::alive->load(); }, argument);
+    const CountedInAll argument;
+    auto seen = pool.submit([](const CountedInAll&) { return CountedInAll::alive->load(); }, argument);
     CHECK(seen.get() == 2);
     CHECK(alive->load() == 1);
   }
@@ -213,12 +213,12 @@ TEST_CASE("an argument is destroyed in the worker when its task has ended") {
 
 TEST_CASE("nothing of an argument is kept in this process once it was submitted") {
   const SharedCount alive;
-  Counted::alive = alive.get();
+  CountedInAll::alive = alive.get();
   const SharedGate gate;
   ProcessPool pool{1};
   const OpensAtEnd opens(gate);
-  auto held = pool.submit([gate = gate.get()](const Counted&) { gate->pass(); }, Counted());
-  auto waiting = pool.submit([](const Counted&) {}, Counted());
+  auto held = pool.submit([gate = gate.get()](const CountedInAll&) { gate->pass(); }, CountedInAll());
+  auto waiting = pool.submit([](const CountedInAll&) {}, CountedInAll());
   REQUIRE(gate->is_reached_by(1));
   CHECK(alive->load() == 1);  // in the worker
   gate->open();
@@ -229,13 +229,13 @@ TEST_CASE("nothing of an argument is kept in this process once it was submitted"
 
 TEST_CASE("a result is destroyed in the worker before its future is taken") {
   const SharedCount alive;
-  Counted::alive = alive.get();
+  CountedInAll::alive = alive.get();
   ProcessPool pool{1};
-  auto made = pool.submit([] { return Counted(); });
+  auto made = pool.submit([] { return CountedInAll(); });
   made.wait();
   CHECK(alive->load() == 0);
   {
-    const Counted taken = made.get();
+    const CountedInAll taken = made.get();
     CHECK(alive->load() == 1);
   }
   CHECK(alive->load() == 0);

@@ -53,7 +53,7 @@ Bytes bad(int item) {
   return bytes;
 }
 
-bool is_right(const Bytes& bytes, int item) { return bytes == good(item); }
+bool is_whole(const Bytes& bytes, int item) { return bytes == good(item); }
 
 /// Two halves, between which a worker that reads it dies.
 struct TwoHalves {
@@ -93,7 +93,7 @@ bool is_right_or_died(Future<Bytes> future, int item) {
   } catch (const WorkerDied&) {
     return true;
   }
-  CHECK(is_right(bytes, item));
+  CHECK(is_whole(bytes, item));
   return false;
 }
 
@@ -133,7 +133,7 @@ TEST_CASE("a worker that dies with half of a large result encoded loses that res
   for (int round = 0; round < rounds; ++round) {
     auto neighbour = pool.submit(good, round);
     CHECK(signal_of(pool.submit(bad, round)) == SIGSEGV);
-    CHECK(is_right(neighbour.get(), round));
+    CHECK(is_whole(neighbour.get(), round));
   }
   CHECK(pool.stats().worker_deaths == rounds);
   check_that_nothing_is_left(pool);
@@ -171,7 +171,7 @@ TEST_CASE("a result is read in place though its worker is dead, and its memory c
     };
     REQUIRE(support::eventually(are_gone, std::chrono::seconds(20)));
   }
-  for (int round = 0; round < rounds; ++round) CHECK(is_right(pool.submit(good, round).get(), round));
+  for (int round = 0; round < rounds; ++round) CHECK(is_whole(pool.submit(good, round).get(), round));
   CHECK(support::holds_results(pool));
   for (const auto& each : borrowed) {
     CHECK(static_cast<std::size_t>(std::count(each.begin(), each.end(), 7)) == each.size());
@@ -194,7 +194,7 @@ TEST_CASE("an item of a map that dies with half of a large result written is los
       for (const auto& outcome : terms.imap_unordered_outcomes(good, items)) {
         ++seen;
         if (outcome.has_value()) {
-          CHECK(is_right(*outcome, static_cast<int>(outcome.position())));
+          CHECK(is_whole(*outcome, static_cast<int>(outcome.position())));
           continue;
         }
         CHECK_THROWS_AS(outcome.value(), WorkerDied);

@@ -82,14 +82,14 @@ const std::vector<Plan> plans = {
     {300, 300, {0, 299}},
 };
 
-std::vector<int> items_of(const Plan& plan) {
+std::vector<int> items_of_plan(const Plan& plan) {
   std::vector<int> items(static_cast<std::size_t>(plan.items));
   std::iota(items.begin(), items.end(), 0);
   return items;
 }
 
 /// Every item of the plan ran once, whatever became of it.
-void check_runs(const Plan& plan, const Runs& runs) {
+void check_runs_of_plan(const Plan& plan, const Runs& runs) {
   for (int item = 0; item < most_items; ++item) {
     if (runs.of[static_cast<std::size_t>(item)] != (item < plan.items ? 1 : 0)) {
       FAIL("item " << item << " ran " << runs.of[static_cast<std::size_t>(item)] << " times");
@@ -128,19 +128,19 @@ void run_plans(const std::function<bool(Outcome<T>&)>& is_right) {
     for (const int item : plan.deadly) function.deadly[static_cast<std::size_t>(item)] = true;
 
     for (auto& count : runs->of) count = 0;
-    auto outcomes = terms.map_outcomes(function, items_of(plan));
+    auto outcomes = terms.map_outcomes(function, items_of_plan(plan));
     REQUIRE(outcomes.size() == static_cast<std::size_t>(plan.items));
     for (auto& outcome : outcomes) check_outcome<T>(plan, outcome, is_right);
-    check_runs(plan, *runs);
+    check_runs_of_plan(plan, *runs);
 
     for (auto& count : runs->of) count = 0;
     std::set<std::size_t> positions;
-    for (auto& outcome : terms.imap_unordered_outcomes(function, items_of(plan))) {
+    for (auto& outcome : terms.imap_unordered_outcomes(function, items_of_plan(plan))) {
       positions.insert(outcome.position());
       check_outcome<T>(plan, outcome, is_right);
     }
     CHECK(positions.size() == outcomes.size());
-    check_runs(plan, *runs);
+    check_runs_of_plan(plan, *runs);
 
     deaths += 2 * plan.deadly.size();
     pool.wait_idle();
@@ -182,24 +182,24 @@ TEST_CASE("a map finishes all items before it throws the death with the lowest p
     const Plan plan{100, chunk_size, {30, 31, 77}};
     const auto terms = pool.with({.chunk_size = chunk_size});
     try {
-      static_cast<void>(terms.map(function, items_of(plan)));
+      static_cast<void>(terms.map(function, items_of_plan(plan)));
       FAIL("it threw nothing");
     } catch (const WorkerDied& death) {
       CHECK(death.position() == 30);
     }
-    check_runs(plan, *runs);
+    check_runs_of_plan(plan, *runs);
     for (auto& count : runs->of) count = 0;
-    auto later = terms.map_async(function, items_of(plan));
+    auto later = terms.map_async(function, items_of_plan(plan));
     try {
       static_cast<void>(later.get());
       FAIL("it threw nothing");
     } catch (const WorkerDied& death) {
       CHECK(death.position() == 30);
     }
-    check_runs(plan, *runs);
+    check_runs_of_plan(plan, *runs);
     for (auto& count : runs->of) count = 0;
-    CHECK_THROWS_AS(terms.for_each(function, items_of(plan)), WorkerDied);
-    check_runs(plan, *runs);
+    CHECK_THROWS_AS(terms.for_each(function, items_of_plan(plan)), WorkerDied);
+    check_runs_of_plan(plan, *runs);
   }
   CHECK(support::what_is_left(pool) == "");
 }
@@ -211,7 +211,7 @@ TEST_CASE("the iterator of an imap that threw a death goes on with the next item
   function.runs = runs.get();
   function.deadly[0] = function.deadly[41] = function.deadly[42] = true;
   for (const std::size_t chunk_size : {1U, 6U}) {
-    auto results = pool.with({.chunk_size = chunk_size}).imap(function, items_of({60, 0, {}}));
+    auto results = pool.with({.chunk_size = chunk_size}).imap(function, items_of_plan({60, 0, {}}));
     int item = 0;
     int deaths = 0;
     for (auto it = results.begin(); it != results.end(); ++it, ++item) {
@@ -239,8 +239,8 @@ TEST_CASE("an imap that is left while items die leaves nothing") {
   for (std::size_t i = 0; i < most_items; i += 3) function.deadly[i] = true;
   for (int leave = 0; leave < 12; ++leave) {
     int seen = 0;
-    for (auto& outcome :
-         pool.with({.chunk_size = 2, .read_ahead = 20}).imap_unordered_outcomes(function, items_of({100, 0, {}}))) {
+    for (auto& outcome : pool.with({.chunk_size = 2, .read_ahead = 20})
+                             .imap_unordered_outcomes(function, items_of_plan({100, 0, {}}))) {
       static_cast<void>(outcome);
       if (seen++ == leave) break;
     }
@@ -283,13 +283,13 @@ TEST_CASE("a reduction throws the death of an item, and leaves nothing") {
       return std::string(100, static_cast<char>('a' + item % 26));
     };
     try {
-      static_cast<void>(terms.map_reduce(deadly_at_60, std::plus<>{}, std::string(), items_of({100, 0, {}})));
+      static_cast<void>(terms.map_reduce(deadly_at_60, std::plus<>{}, std::string(), items_of_plan({100, 0, {}})));
       FAIL("it threw nothing");
     } catch (const WorkerDied& death) {
       CHECK(death.position() == 60);
     }
     const auto add = [](int item) { return static_cast<long>(item); };
-    CHECK(terms.map_reduce(add, std::plus<>{}, 0L, items_of({100, 0, {}})) == 4950);
+    CHECK(terms.map_reduce(add, std::plus<>{}, 0L, items_of_plan({100, 0, {}})) == 4950);
     pool.wait_idle();
     CHECK(support::what_is_left(pool) == "");
   }
@@ -309,7 +309,7 @@ TEST_CASE("a worker that dies after it has written the result of a whole chunk l
     return sum;
   };
   for (int round = 0; round < 20; ++round) {
-    CHECK_THROWS_AS(pool.with({.chunk_size = 10}).map_reduce(make, add, Sum(), items_of({10, 0, {}})), WorkerDied);
+    CHECK_THROWS_AS(pool.with({.chunk_size = 10}).map_reduce(make, add, Sum(), items_of_plan({10, 0, {}})), WorkerDied);
   }
   pool.wait_idle();
   CHECK(support::what_is_left(pool) == "");
@@ -327,7 +327,7 @@ TEST_CASE("an initializer's state is made anew for the worker that replaces a de
                                   if (item % 7 == 0) die(Way::quiet_exit_3);
                                   return state->size();
                                 },
-                                items_of({70, 0, {}}));
+                                items_of_plan({70, 0, {}}));
   int died = 0;
   for (const auto& outcome : outcomes) {
     if (!outcome.has_value()) ++died;

@@ -49,7 +49,7 @@ CommitPlan& commit_plan() {
   return *shared;
 }
 
-bool works(const ProcessPool<>& pool, std::size_t bytes) {
+bool works_with(const ProcessPool<>& pool, std::size_t bytes) {
   try {
     pool.submit([] { ::raise(SIGKILL); }).get();
     return false;
@@ -109,7 +109,7 @@ TEST_CASE("a pool works where /dev/shm is full") {
     }
     if (errno != ENOSPC) return 1;
     ProcessPool pool{2};
-    return works(pool, 80 * mebi) ? 0 : 2;
+    return works_with(pool, 80 * mebi) ? 0 : 2;
   });
 }
 
@@ -118,7 +118,7 @@ TEST_CASE("a pool works where there is no /dev/shm, nor any other device") {
     if (::mount("nothing", "/dev", "tmpfs", 0, "size=4k") != 0) return support::not_allowed_here;
     if (::access("/dev/shm", F_OK) == 0 || ::access("/dev/null", F_OK) == 0) return 1;
     ProcessPool pool{2};
-    return works(pool, 80 * mebi) ? 0 : 2;
+    return works_with(pool, 80 * mebi) ? 0 : 2;
   });
 }
 
@@ -128,7 +128,7 @@ TEST_CASE("what a pool reserves is not counted as promised, so that a system whi
   REQUIRE(before > 0);
   const ProcessPool pool{{.workers = 2, .shared_memory = much}};  // If it were counted, most systems would refuse it.
   CHECK(promised_memory() < before + much / 2);                   // Others come and go meanwhile.
-  CHECK(works(pool, mebi));
+  CHECK(works_with(pool, mebi));
 }
 
 TEST_CASE("a pool that the system gives no memory is not made, and says so") {
@@ -140,7 +140,7 @@ TEST_CASE("a pool that the system gives no memory is not made, and says so") {
       const ProcessPool pool{{.workers = 2, .shared_memory = 64 * mebi}};
       is_made = true;
       commit_plan().granted = for_ever;
-      CHECK(works(pool, mebi));
+      CHECK(works_with(pool, mebi));
     } catch (const SharedMemoryExhausted& refusal) {
       CHECK_THAT(refusal.what(), Catch::Matchers::ContainsSubstring("the system has no memory"));
     }
@@ -151,7 +151,7 @@ TEST_CASE("a pool that the system gives no memory is not made, and says so") {
 
 TEST_CASE("an argument or a result for which the system has no memory fails alone, and later ones find it") {
   ProcessPool pool{{.workers = 1, .shared_memory = 512 * mebi}};
-  REQUIRE(works(pool, mebi));
+  REQUIRE(works_with(pool, mebi));
   for (int round = 0; round < 3; ++round) {
     const int before = commit_plan().refused;
     commit_plan().granted = 0;
@@ -163,7 +163,7 @@ TEST_CASE("an argument or a result for which the system has no memory fails alon
     CHECK(pool.submit(twice, 4).get() == 8);
     commit_plan().granted = for_ever;
   }
-  CHECK(works(pool, 8 * mebi));
+  CHECK(works_with(pool, 8 * mebi));
   CHECK(support::what_is_left(pool) == "");
 }
 
@@ -183,5 +183,5 @@ TEST_CASE("futures for which the system has no memory are refused, and those tha
   }
   for (std::size_t i = 0; i < futures.size(); ++i) CHECK(futures[i].get() == 2 * static_cast<int>(i));
   commit_plan().granted = for_ever;
-  CHECK(works(pool, mebi));
+  CHECK(works_with(pool, mebi));
 }

@@ -80,7 +80,7 @@ void throw_and_catch() {
 void print_nowhere() { ::dup2(::open("/dev/null", O_WRONLY | O_CLOEXEC), STDOUT_FILENO); }
 
 /// Tasks that need all of these themselves, among them one that dies.
-bool works(const ProcessPool<>& pool, bool prints = false) {
+bool works_in_threads(const ProcessPool<>& pool, bool prints = false) {
   const auto use_all = [prints](int x) {
     allocate();
     if (prints) print();
@@ -117,7 +117,7 @@ TEST_CASE("pools are made and workers replaced while other threads allocate, pri
     const int rounds = support::is_full_run() ? 2000 : 20;
     for (int round = 0; round < rounds || allocations.turns() == 0 || lines.turns() == 0; ++round) {
       const ProcessPool pool{{.workers = 2, .preload = allocate}};
-      if (!works(pool, true)) return 1;
+      if (!works_in_threads(pool, true)) return 1;
     }
     return exceptions.turns() > 0 ? 0 : 2;
   });
@@ -148,7 +148,7 @@ TEST_CASE("a pool is made while other threads hold the locks of stdout and stdin
     bool is_right = false;
     {
       const ProcessPool pool{1};
-      is_right = works(pool) && pool.submit([] { return std::printf("the worker's;"); }).get() > 0;
+      is_right = works_in_threads(pool) && pool.submit([] { return std::printf("the worker's;"); }).get() > 0;
     }
     pool_has_gone = true;
     pool_has_gone.notify_one();
@@ -174,8 +174,8 @@ TEST_CASE("a pool outlives the thread that made it") {
   std::thread([&] { pool.emplace(2); }).join();
   const auto pids = support::pids_of(*pool);
   for (int i = 0; i < 3; ++i) {
-    CHECK(works(*pool));
-    std::thread([&] { CHECK(works(*pool)); }).join();
+    CHECK(works_in_threads(*pool));
+    std::thread([&] { CHECK(works_in_threads(*pool)); }).join();
   }
   CHECK(pool->stats().worker_deaths == 6);
   std::thread([&] { pool.reset(); }).join();
@@ -226,7 +226,7 @@ TEST_CASE("pools are made and ended while a thread of the user's waits for every
     const Storm waiting(1, [&] { reaped += ::wait(nullptr) > 0 ? 1 : 0; });
     for (int round = 0; round < 20; ++round) {
       const ProcessPool pool{2};
-      if (!works(pool)) return 1;
+      if (!works_in_threads(pool)) return 1;
     }
     return 0;
   });
@@ -243,7 +243,7 @@ TEST_CASE("pools are made and ended while a handler of the user's waits for ever
     ::sigaction(SIGCHLD, &action, nullptr);  // Without SA_RESTART.
     for (int round = 0; round < 20; ++round) {
       const ProcessPool pool{2};
-      if (!works(pool)) return 1;
+      if (!works_in_threads(pool)) return 1;
     }
     return 0;
   });

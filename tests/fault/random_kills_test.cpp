@@ -23,7 +23,7 @@ using support::Killer;
 
 namespace {
 
-std::string letters_of(int number) {
+std::string letters_by_number(int number) {
   return std::string(static_cast<std::size_t>(number % 7) * 100'000 + 10, static_cast<char>('a' + number % 26));
 }
 
@@ -77,12 +77,12 @@ TEST_CASE("results that are borrowed while workers are killed stay as they were,
   const auto give_one_back = [&] {
     const auto [number, text] = std::move(borrowed.front());
     borrowed.pop_front();
-    if (*text != letters_of(number)) FAIL("task " << number << " has a wrong value");
+    if (*text != letters_by_number(number)) FAIL("task " << number << " has a wrong value");
   };
   {
     const Killer killer(pool, kills(), 3);
     for (int number = 0; !killer.is_over(); ++number) {
-      open.emplace_back(number, pool.submit(letters_of, number));
+      open.emplace_back(number, pool.submit(letters_by_number, number));
       if (open.size() > 10) borrow_one();
       if (borrowed.size() > 10) give_one_back();
     }

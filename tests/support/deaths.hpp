@@ -191,4 +191,10 @@ template <class State>
   return left;
 }
 
+/// Bytes of blocks that hold arguments.
+template <class State>
+[[nodiscard]] std::size_t argument_bytes(const procpool::ProcessPool<State>& pool) {
+  return pool.sender().core->exchange().arguments.was_in_use();
+}
+
 }  // namespace support
