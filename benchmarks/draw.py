@@ -11,15 +11,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support" / "py
 import chart  # noqa: E402
 import results as result_file  # noqa: E402
 from chart import Bar, Panel  # noqa: E402
+from names import OWN, kind, medians, name_of, place  # noqa: E402
 from table import quantity, three_digits  # noqa: E402
 
-OWN = result_file.REFERENCE
-NAMES = {"serial": "no pool", "std_async": "std::async",
-         "asio": "Asio thread_pool", "tbb": "oneTBB", "tbb_task_group": "oneTBB task_group, no futures",
-         "message_queue": "Boost message_queue", "multiprocessing": "multiprocessing.Pool",
-         "process_pool_executor": "ProcessPoolExecutor", "loky": "loky (joblib)", "mpi4py": "mpi4py.futures",
-         "futex": "bare futex", "pipe": "bare pipe", "cache line": "bare cache line"}
-LIMITS = ("serial", "futex", "pipe", "cache line")  # no pools: what the machine allows
 SERIAL = "serial"
 PYTHON_SERIAL = "Python, serial"
 PYTHON = ("multiprocessing", "process_pool_executor", "pebble", "loky", "mpi4py")
@@ -27,22 +21,10 @@ PYTHON = ("multiprocessing", "process_pool_executor", "pebble", "loky", "mpi4py"
 PAYLOAD = 64 << 20  # bytes
 
 
-def medians(results, question, case):
-    """{rival: median}"""
-    return {rival: line["median"] for (asked, rival, label), line in results.items()
-            if (asked, label) == (question, case)}
-
-
-def kind(rival):
-    return "own" if rival == OWN else "limit" if rival in LIMITS else "rival"
-
-
 def bars(values, text, most_is_best):
     """procpool first, then its rivals from the best to the worst, then the limits."""
-    def place(rival):
-        return (("own", "rival", "limit").index(kind(rival)), -values[rival] if most_is_best else values[rival])
-    return [Bar(NAMES.get(rival, rival), values[rival], text(values[rival]), kind(rival))
-            for rival in sorted(values, key=place)]
+    rivals = sorted(values, key=lambda rival: place(rival, -values[rival] if most_is_best else values[rival]))
+    return [Bar(name_of(rival), values[rival], text(values[rival]), kind(rival)) for rival in rivals]
 
 
 def time_panel(results, question, case, title):
@@ -90,7 +72,7 @@ def payload_panel(results, case):
     def bar(label, share, time, kind_of_bar):
         text = f"{three_digits(100 * share)} %, {three_digits(PAYLOAD / time)} GB/s"
         return Bar(label, share, text, kind_of_bar)
-    listed = [bar(NAMES.get(rival, rival), shares[rival], times[rival], kind(rival))
+    listed = [bar(name_of(rival), shares[rival], times[rival], kind(rival))
               for rival in sorted(shares, key=lambda rival: (rival != OWN, -shares[rival]))]
     return Panel(case, listed + [bar("memcpy", 1, memcpy[OWN], "limit")] if OWN in memcpy else listed)
 

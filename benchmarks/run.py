@@ -14,10 +14,12 @@ import sys
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 PICTURES = HERE.parent / "docs" / "pictures"
+README = HERE.parent / "README.md"
 sys.path.insert(0, str(HERE / "support" / "python"))
 
 import draw  # noqa: E402
 import machine  # noqa: E402
+import readme_table  # noqa: E402
 import requirements  # noqa: E402
 import results as result_file  # noqa: E402
 import table  # noqa: E402
@@ -42,7 +44,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="one short round that only shows that all programs work")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--pictures", action="store_true",
-                        help="draw the pictures of docs/pictures anew, from this run")
+                        help="draw the pictures of docs/pictures and the README's table anew, from this run")
     parser.add_argument("--output", type=pathlib.Path, default=HERE.parent / "build" / "bench-results",
                         help="folder for <commit>-<machine>-<compiler>.json (default: build/bench-results)")
     arguments = parser.parse_args()
@@ -155,7 +157,8 @@ def main():
     if arguments.pictures:
         result_file.write(draw.shown(results), where, PICTURES / "results.json")
         draw.write(PICTURES / "results.json", PICTURES)
-        print(f"The pictures in {PICTURES} are of this run")
+        readme_table.update(README, PICTURES / "results.json")
+        print(f"The pictures in {PICTURES} and the table in {README} are of this run")
     for command in failed:
         print(f"FAILED: {' '.join(command)}")
     return 1 if failed else 0

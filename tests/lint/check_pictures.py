@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""The pictures of the documents are what benchmarks/draw.py makes of docs/pictures/results.json, and can be read.
+"""The pictures of the documents are what benchmarks/draw.py makes of docs/pictures/results.json, and can be read; the
+README's table of small tasks has those figures.
 
 Each is well-formed, says in words what it shows, suits light and dark, and brings no font. Everything lies within the
 picture, and no text lies on another text or on a bar; the room that a text takes is guessed. That holds, too, for runs
@@ -92,17 +93,27 @@ def variants(run):
         yield f"with {times} times the figures", changed(times=times)
 
 
-def drawing_of(tree):
-    """benchmarks/draw.py of that tree, as a module."""
+def modules_of(tree):
+    """benchmarks/draw.py and the README's table of that tree, as modules."""
     sys.path.insert(0, str(tree.root / "benchmarks"))
-    return importlib.import_module("draw")
+    return importlib.import_module("draw"), importlib.import_module("readme_table")
+
+
+def wrong_table(tree, readme_table):
+    readme = tree.text("README.md")
+    try:
+        if readme_table.updated(readme, readme_table.results_of(tree.root / RESULTS)) != readme:
+            yield f"README.md:1: its table of small tasks is not that of {RESULTS}"
+    except ValueError as error:
+        yield f"README.md:1: {error}"
 
 
 def problems(tree):
     if not (tree.root / RESULTS).exists():
         yield f"{RESULTS}:1: it does not exist"
         return
-    draw = drawing_of(tree)
+    draw, readme_table = modules_of(tree)
+    yield from wrong_table(tree, readme_table)
     drawn = draw.draw(tree.root / RESULTS)
     for name in draw.PICTURES:
         if name not in drawn:
