@@ -371,9 +371,19 @@ TEST_CASE("to make an array waits while tasks that nobody waits for hold the mem
 }
 
 TEST_CASE("make_array refuses what cannot be, and names the reason") {
+  const SharedGate gate;
   ProcessPool pool{{.workers = 1, .shared_memory = 64 * mebi}};
+  const OpensAtEnd opens(gate);
+  // Nobody waits for it, and it does not end: its array does not make room for what is too large.
+  pool.submit([gate = gate.get()](const SharedArray<char>&) { gate->pass(); }, pool.make_array<char>(1000));
   CHECK_THROWS_AS(pool.make_array<int>(-1), UsageError);
-  CHECK_THROWS_AS(pool.make_array<int>(SIZE_MAX), procpool::SharedMemoryExhausted);
+  for (const std::size_t bytes_from_most : {0, 1, 70'000}) {
+    const std::size_t bytes = SIZE_MAX - bytes_from_most;
+    CHECK_THROWS_WITH(pool.make_array<char>(bytes),
+                      Catch::Matchers::ContainsSubstring("needs " + std::to_string(bytes) + " bytes"));
+  }
+  const std::string all = std::to_string(pool.sender().core->exchange().data.region().size());
+  CHECK_THROWS_WITH(pool.make_array<int>(SIZE_MAX), Catch::Matchers::ContainsSubstring("for arrays holds " + all));
   CHECK_THROWS_WITH(pool.make_array<int>(100 * mebi),
                     Catch::Matchers::ContainsSubstring("a SharedArray needs 419430400"));
   {

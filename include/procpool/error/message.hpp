@@ -19,14 +19,17 @@ class MessagePart {
   MessagePart(std::string_view text) : text_(text) {}
   MessagePart(const std::string& text) : text_(text) {}
   template <std::integral Number>
-  MessagePart(Number number) : number_(static_cast<long long>(number)), is_number_(true) {}
+  MessagePart(Number number)
+      : number_(static_cast<unsigned long long>(number)), kind_(number < Number{} ? Kind::negative : Kind::number) {}
 
   void append_to(std::string& message) const;
 
  private:
+  enum class Kind : unsigned char { text, number, negative };
+
   std::string_view text_ = {};
-  long long number_ = 0;
-  bool is_number_ = false;
+  unsigned long long number_ = 0;
+  Kind kind_ = Kind::text;
 };
 
 /// The pieces, one after another. One function for all messages, kept out of line: the same done with `+` is inlined a
@@ -37,10 +40,10 @@ class MessagePart {
 [[nodiscard, gnu::cold]] inline std::string hexadecimal(std::uintptr_t number);
 
 [[gnu::cold]] inline void MessagePart::append_to(std::string& message) const {
-  if (is_number_) {
-    message.append(std::to_string(number_));
-  } else {
-    message.append(text_);
+  switch (kind_) {
+    case Kind::text: message.append(text_); break;
+    case Kind::number: message.append(std::to_string(number_)); break;
+    case Kind::negative: message.append(std::to_string(static_cast<long long>(number_))); break;
   }
 }
 

@@ -120,6 +120,11 @@ TEST_CASE("a number is written as addresses are") {
   CHECK(detail::hexadecimal(UINTPTR_MAX) == "0xffffffffffffffff");
 }
 
+TEST_CASE("a number in a message is the number that was given, be it the largest or the least of its type") {
+  CHECK(detail::message({UINT64_MAX, " ", INT64_MIN, " ", UINT32_MAX, " ", -1, " ", 0}) ==
+        "18446744073709551615 -9223372036854775808 4294967295 -1 0");
+}
+
 TEST_CASE("a death of which nothing is known still reads as a sentence") {
   CHECK(std::string(WorkerDied(DeathReport{}).what()).starts_with("a worker died while it ran a task;"));
   CHECK(std::string(WorkerDied({.signal = 63}).what()).starts_with("a worker died by signal 63 while"));

@@ -82,6 +82,7 @@ class BlockAllocator {
 };
 
 inline std::byte* BlockAllocator::allocate(std::size_t bytes) {
+  if (bytes > region_.size()) return nullptr;  // Near the largest number the next whole page would be zero.
   const std::lock_guard lock(mutex_);
   if (bytes > largest_small) return allocate_run(whole_pages(bytes));
   const std::size_t size_class = class_of(bytes);

@@ -58,13 +58,12 @@ struct DeleteArrayAtHome {
   return {held, &held->block};
 }
 
-/// Bytes of `count` elements. Throws UsageError for a negative count, SharedMemoryExhausted for one that no memory has.
+/// Bytes of `count` elements, or as many as no memory has. Throws UsageError for a negative count.
 template <std::integral Count>
 [[nodiscard]] std::size_t array_bytes(Count count, std::size_t element) {
   if (count < 0) throw UsageError("make_array() of a negative number of elements");
   constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-  if (static_cast<std::size_t>(count) > most / element) throw_no_array(most, most);
-  return static_cast<std::size_t>(count) * element;
+  return static_cast<std::size_t>(count) > most / element ? most : static_cast<std::size_t>(count) * element;
 }
 
 }  // namespace procpool::detail

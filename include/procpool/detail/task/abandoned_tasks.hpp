@@ -128,6 +128,7 @@ inline std::size_t AbandonedTasks::take_ended(std::span<Handle> ended, std::size
 }
 
 inline bool AbandonedTasks::will_make_room(const BlockAllocator& memory, std::size_t bytes) const {
+  if (bytes > memory.region().size()) return false;
   const std::lock_guard lock(mutex_);
   if (are_being_freed()) return true;
   std::size_t held = 0;

@@ -84,7 +84,9 @@ TEST_CASE("an allocator without room says so, and goes on after blocks have come
   CHECK(memory.allocator.allocate(size) == nullptr);
   memory.allocator.release(whole, size);
   CHECK(memory.allocator.allocate(1) != nullptr);
-  CHECK(memory.allocator.allocate(size + 1) == nullptr);
+  for (const std::size_t most : {size + 1, SIZE_MAX / 2, SIZE_MAX - 70'000, SIZE_MAX - 1, SIZE_MAX}) {
+    CHECK(memory.allocator.allocate(most) == nullptr);
+  }
 }
 
 TEST_CASE("blocks lie inside the region, are aligned to 64 and never overlap, whatever is asked for") {
