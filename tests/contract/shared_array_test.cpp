@@ -213,6 +213,29 @@ TEST_CASE("an array is a range of its elements") {
   CHECK_THROWS_AS(array.at(100), std::out_of_range);
 }
 
+TEST_CASE("an array that was moved from has no elements, here and in a task") {
+  const ProcessPool pool{1};
+  auto array = array_of(pool, 1000, 7);
+  const int* const where = array.data();
+  auto taken = std::move(array);
+  // NOLINTNEXTLINE(bugprone-use-after-move): what is left
+  CHECK(array.empty());
+  CHECK(array.data() == nullptr);
+  CHECK(pool.submit([](SharedArray<int> elements) { return elements.size(); }, array).get() == 0);
+  array = std::move(taken);
+  CHECK(array.data() == where);
+  auto& same = array;
+  array = std::move(same);
+  CHECK(all_are(array, 7));
+  CHECK(pool.submit(
+                [](SharedArray<int> sent) {
+                  const auto moved = std::move(sent);
+                  return sent.empty() && moved.size() == 1000;  // NOLINT(bugprone-use-after-move): what is left
+                },
+                array)
+            .get());
+}
+
 TEST_CASE("many tasks count in the atomic elements of an array") {
   const ProcessPool pool{2};
   const auto counts = pool.make_array<std::atomic<int>>(2);

@@ -46,7 +46,7 @@ inline constexpr bool may_be_shared = SharedElement<T>;
 }  // namespace detail
 
 /// What `pool.make_array<T>(n)` returns: a handle of `n` elements. A copy of it is another handle of the same elements;
-/// as with std::span, that a handle is const says nothing of them.
+/// as with std::span, that a handle is const says nothing of them. One that was moved from has no elements.
 ///
 /// It may be an argument of a task of the pool that made it, by itself, in a container or a struct, or bound by
 /// procpool::partial(); it travels in a moment whatever its size. The task declares it as `SharedArray<T>`, by value or

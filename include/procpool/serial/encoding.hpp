@@ -187,11 +187,13 @@ void Encoding::encode_archived(const T& value) {
   const std::size_t begin = buffer_.size();
   std::uint64_t length = 0;
   buffer_.append(&length, sizeof length);
-  OutputArchive archive(buffer_, referred_bytes_, &kept_);
+  KeptBlocks named;  // of a value that fails half-way, none is kept
+  OutputArchive archive(buffer_, referred_bytes_, &named);
   archive(value);
   archive.finish();
   length = buffer_.size() - begin - sizeof length;
   buffer_.overwrite(begin, &length, sizeof length);
+  kept_.take(named);
 }
 
 inline void Encoding::put(const void* data, std::size_t size, Keep keep) {

@@ -24,6 +24,8 @@ class KeptBlocks {
     if (block) blocks_.emplace(block->data(), block);
   }
   void add(const KeptBlocks& others) { blocks_.insert(others.blocks_.begin(), others.blocks_.end()); }
+  /// As add(), but takes no memory; `others` keeps at most what was kept here before.
+  void take(KeptBlocks& others) noexcept { blocks_.merge(others.blocks_); }
   void clear() noexcept { blocks_.clear(); }
   [[nodiscard]] bool is_empty() const noexcept { return blocks_.empty(); }
 

@@ -32,6 +32,18 @@ class SharedElements {
   /// `memory` is null in a worker.
   SharedElements(T* data, std::size_t size, std::shared_ptr<const SharedBlock> memory) noexcept
       : data_(data), size_(size), memory_(std::move(memory)) {}
+  SharedElements(const SharedElements&) noexcept = default;
+  /// `other` is left without elements: it does not keep their memory any more.
+  SharedElements(SharedElements&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)),
+        memory_(std::move(other.memory_)) {}
+  SharedElements& operator=(SharedElements other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    memory_.swap(other.memory_);
+    return *this;
+  }
+  ~SharedElements() = default;
 
   [[nodiscard]] T* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -53,6 +53,20 @@ TEST_CASE("blocks come back when the last who keeps them has gone") {
   CHECK(memory.allocator.was_in_use() == 0);
 }
 
+TEST_CASE("who takes the blocks of another keeps each once, and the other no more of them") {
+  Memory memory;
+  KeptBlocks kept;
+  KeptBlocks others;
+  const auto both = memory.block(64);
+  kept.add(both);
+  others.add(both);
+  others.add(memory.block(1000));
+  kept.take(others);
+  others.clear();
+  CHECK(memory.allocator.was_in_use() == 64 + 1024);
+  CHECK(both.use_count() == 2);
+}
+
 TEST_CASE("an address is found in the block in which all of it lies, and in no other") {
   Memory memory;
   KeptBlocks kept;

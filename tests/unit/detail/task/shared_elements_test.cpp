@@ -7,7 +7,9 @@
 #include <optional>
 #include <random>
 #include <span>
+#include <stdexcept>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/task/shared_elements.hpp>
@@ -31,6 +33,21 @@ struct Node {
 struct Point {
   double x = 0;
   float y = 0;
+};
+
+/// Fails behind its elements.
+struct HalfSent {
+  SharedArray<int> elements = {};
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(elements);
+    throw std::runtime_error("no more");
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(elements);
+  }
 };
 
 static_assert(SharedElement<int>);
@@ -112,6 +129,36 @@ TEST_CASE("who encodes elements keeps their block until the encoding is cleared"
   CHECK(memory.allocator.was_in_use() == 2 * 512);
   CHECK(encoding.kept().are_of(memory.allocator));
   encoding.clear();
+  CHECK(memory.allocator.was_in_use() == 0);
+}
+
+TEST_CASE("who fails to encode a value keeps none of its elements, and all of those before") {
+  Memory memory;
+  Encoding encoding;
+  encoding.add(SharedArray<int>(memory.elements<int>(100)));
+  const std::size_t before = encoding.size();
+  CHECK_THROWS_AS(encoding.add(HalfSent{SharedArray<int>(memory.elements<int>(100))}), std::runtime_error);
+  CHECK(encoding.size() == before);
+  CHECK(memory.allocator.was_in_use() == 512);
+}
+
+TEST_CASE("elements that were moved from are none, and keep nothing") {
+  Memory memory;
+  auto elements = memory.elements<int>(100);
+  int* const data = elements.data();
+  SharedElements<int> taken(std::move(elements));
+  // NOLINTNEXTLINE(bugprone-use-after-move): what is left
+  CHECK((elements.data() == nullptr && elements.size() == 0 && elements.memory() == nullptr));
+  elements = std::move(taken);
+  // NOLINTNEXTLINE(bugprone-use-after-move): what is left
+  CHECK((taken.data() == nullptr && taken.size() == 0 && taken.memory() == nullptr));
+  taken = elements;
+  CHECK((elements.data() == data && taken.data() == data && taken.memory() == elements.memory()));
+  auto& same = elements;
+  elements = std::move(same);
+  CHECK((elements.data() == data && elements.size() == 100 && elements.memory() != nullptr));
+  elements = {};
+  taken = {};
   CHECK(memory.allocator.was_in_use() == 0);
 }
 
