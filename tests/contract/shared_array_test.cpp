@@ -59,6 +59,21 @@ struct WriteTo {
   void operator()(int i) const { array[static_cast<std::size_t>(i)] = i; }
 };
 
+/// What a task did not like of an array.
+struct BadElement : std::runtime_error {
+  BadElement() : BadElement({}, 0) {}
+  BadElement(SharedArray<int> sent, std::size_t at)
+      : std::runtime_error("a bad element"), array(std::move(sent)), position(at) {}
+
+  template <class Archive>
+  void serialize(Archive& archive) {
+    archive(array, position);
+  }
+
+  SharedArray<int> array;
+  std::size_t position;
+};
+
 bool all_are(std::span<const int> elements, int value) {
   return std::all_of(elements.begin(), elements.end(), [value](int element) { return element == value; });
 }
@@ -278,6 +293,32 @@ TEST_CASE("a task that returns an array that it was sent gives the same array ba
   const auto shared = pool.submit(filled, array, 6).share();
   CHECK(shared.get().data() == array.data());
   CHECK(all_are(array, 6));
+}
+
+TEST_CASE("an exception arrives with the array of its task") {
+  procpool::register_exception<BadElement>();
+  const ProcessPool pool{1};
+  const auto fail = [](const SharedArray<int>& sent, std::size_t at) {
+    sent[at] = 5;
+    throw BadElement(sent, at);
+  };
+  const auto thrown_by = [](auto call) {
+    try {
+      call();
+    } catch (const BadElement& error) {
+      return error;
+    }
+    return BadElement();
+  };
+  const BadElement lonely = thrown_by([&] { pool.submit(fail, array_of(pool, 10'000, 4), std::size_t{3}).get(); });
+  CHECK(lonely.array.size() == 10'000);
+  CHECK(all_new_arrays_lie_elsewhere(pool, 10'000, lonely.array.data()));
+  CHECK(lonely.array[2] + lonely.array[3] == 9);
+
+  const auto array = array_of(pool, 10, 4);
+  const BadElement of_item = thrown_by([&] { pool.for_each(partial(fail, array), std::vector<std::size_t>{7, 8}); });
+  CHECK(of_item.array.data() == array.data());
+  CHECK(of_item.position == 7);
 }
 
 TEST_CASE("a task that returns an array of an earlier task fails, and says why") {

@@ -52,7 +52,8 @@ inline constexpr bool may_be_shared = SharedElement<T>;
 /// procpool::partial(); it travels in a moment whatever its size. The task declares it as `SharedArray<T>`, by value or
 /// reference, as `std::span<T>` or `std::span<const T>`, and what it writes is there when its future is ready, also if
 /// it fails or its worker dies. A task that is tried again finds what the try before has written. Tasks that write to
-/// the same elements at the same time need std::atomic or std::atomic_ref. A task may return an array that it was sent.
+/// the same elements at the same time need std::atomic or std::atomic_ref. A task may return an array that it was sent,
+/// or throw it in an exception that was registered.
 ///
 /// The elements live until the last handle in this process is gone, and the result of the last task that was sent them
 /// was taken; the pool may end before. In a task a handle is good until the task ends. In a process that the user

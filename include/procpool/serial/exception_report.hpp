@@ -21,6 +21,7 @@
 
 namespace procpool::detail {
 
+class KeptBlocks;
 struct ExceptionRegistration;
 
 /// Which error_category a code belongs to. Only those that every process knows keep it.
@@ -91,6 +92,7 @@ struct ReceivedException {
   std::span<const std::byte> payload;
   ::pid_t pid = 0;
   std::string_view label;
+  const KeptBlocks* kept = nullptr;  // what it may name
 
   /// False if `bytes` are none that EncodedException made.
   [[nodiscard, gnu::cold]] bool read(std::span<const std::byte> bytes) noexcept;
@@ -106,7 +108,7 @@ struct ExceptionRegistration {
   bool (*encode_current)(ByteBuffer& payload);
 
   /// Null if the user's code or the payload fails.
-  std::exception_ptr (*rebuild)(std::span<const std::byte> payload, const RebuildSource& source);
+  std::exception_ptr (*rebuild)(const ReceivedException& received, const RebuildSource& source);
 
   const ExceptionRegistration* next = nullptr;  // set before it is published, and never again
 };

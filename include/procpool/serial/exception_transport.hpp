@@ -26,8 +26,10 @@ namespace procpool::detail {
 
 /// Rebuilds an exception that `pid` sent of the task `label`. A standard or registered type arrives as itself, any
 /// other as its nearest standard base, what is no std::exception as RemoteError, damaged bytes as SerializationError.
+/// `kept` is what the task was sent, which the exception may name.
 [[nodiscard, gnu::cold]] inline std::exception_ptr decode_exception(std::span<const std::byte> bytes, ::pid_t pid,
-                                                                    std::string_view label) noexcept;
+                                                                    std::string_view label,
+                                                                    const KeptBlocks* kept = nullptr) noexcept;
 
 /// The types announced by register_exception(), the last one first. Only ever grows; written by whoever registers, read
 /// by whoever encodes or decodes.
@@ -147,18 +149,19 @@ inline EncodedException encode_exception(const std::exception_ptr& thrown) noexc
        " threw, but in bytes that are damaged; something in the task may write to memory that is not its own"});
 }
 
-inline std::exception_ptr decode_exception(std::span<const std::byte> bytes, ::pid_t pid,
-                                           std::string_view label) noexcept {
+inline std::exception_ptr decode_exception(std::span<const std::byte> bytes, ::pid_t pid, std::string_view label,
+                                           const KeptBlocks* kept) noexcept {
   try {
     ReceivedException received;
     received.pid = pid;
     received.label = label;
+    received.kept = kept;
     if (!received.read(bytes) || received.facts.kind >= KnownExceptions::size) {
       throw SerializationError(damaged_report_text(pid, label));
     }
     const RebuildSource source(received);
     if (const ExceptionRegistration* known = find_registration(received.facts.registration)) {
-      if (std::exception_ptr rebuilt = known->rebuild(received.payload, source)) return rebuilt;
+      if (std::exception_ptr rebuilt = known->rebuild(received, source)) return rebuilt;
     }
     KnownExceptions::raise(received.facts.kind, source);
     return nullptr;

@@ -81,13 +81,12 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard, gnu::cold]] std::exception_ptr rebuild_as(std::span<const std::byte> payload,
-                                                       const RebuildSource& source) {
+[[nodiscard, gnu::cold]] std::exception_ptr rebuild_as(const ReceivedException& received, const RebuildSource& source) {
   try {
     if constexpr (crosses_by_its_message<T>) {
       return throw_registered(T(source.message()), source);
     } else {
-      InputArchive archive(payload);
+      InputArchive archive(received.payload, 0, received.kept);
       return throw_registered(load_as<T>(archive), source);
     }
   } catch (...) {

@@ -61,7 +61,8 @@ inline void write_exception(TaskContext& context, const std::exception_ptr& thro
     return std::make_exception_ptr(damage("the exception that ended ", name_of(note, item), "arrived damaged"));
   }
   return decode_exception(bytes.subspan(sizeof prefix), static_cast<::pid_t>(prefix.pid),
-                          note != nullptr ? std::string_view(note->label) : std::string_view{});
+                          note != nullptr ? std::string_view(note->label) : std::string_view{},
+                          note != nullptr ? note->kept.get() : nullptr);
 }
 
 /// Why a task that has ended has no value; null if it has one.
