@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>
@@ -21,6 +23,7 @@
 #include "../support/catch.hpp"
 #include "../support/deaths.hpp"
 #include "../support/shared_page.hpp"
+#include "../support/tasks.hpp"
 
 using procpool::Outcome;
 using procpool::ProcessPool;
@@ -169,6 +172,28 @@ TEST_CASE("a map of texts loses exactly the items that killed their workers, bes
 
 TEST_CASE("a map of a void function loses exactly the items that killed their workers") {
   run_plans<VoidDoubled, void>([](auto& outcome) { return outcome.has_value(); });
+}
+
+TEST_CASE("what an item of a map printed is there though the next one of its chunk kills their worker") {
+  std::fflush(stdout);
+  const int kept = ::dup(STDOUT_FILENO);
+  const int file = ::memfd_create("printed", MFD_CLOEXEC);
+  REQUIRE(::dup2(file, STDOUT_FILENO) == STDOUT_FILENO);
+  std::string printed(100, '\0');
+  {
+    const auto print_or_die = [](int item) {
+      if (item == 7) die(Way::kill);
+      if (item % 3 == 0) std::printf("%d ", item);
+      return item;
+    };
+    ProcessPool pool{1};
+    CHECK_FALSE(pool.with({.chunk_size = 10}).map_outcomes(print_or_die, support::numbers(10)).at(7).has_value());
+    printed.resize(static_cast<std::size_t>(::pread(file, printed.data(), printed.size(), 0)));
+  }
+  ::dup2(kept, STDOUT_FILENO);
+  ::close(kept);
+  ::close(file);
+  CHECK(printed == "0 3 6 9 ");
 }
 
 TEST_CASE("a map finishes all items before it throws the death with the lowest position") {

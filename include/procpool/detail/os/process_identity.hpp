@@ -59,6 +59,13 @@ class IdentityPage {
     return find_out();
   }
 
+  /// Holds what read() returned last for as long as this is the same process; zero for good where the kernel refused.
+  [[nodiscard]] static const Cell& cell() noexcept {
+    static_cast<void>(read());
+    // (5) acquire-load, pairs with (2): the page behind the pointer is mapped and marked.
+    return *cell_.load(std::memory_order_acquire);
+  }
+
  private:
   [[nodiscard]] static std::uint64_t find_out() noexcept;
   [[nodiscard]] static Cell* make() noexcept;
@@ -93,7 +100,7 @@ inline IdentityPage::Cell* IdentityPage::make() noexcept {
   Cell* made = &refused_;
   if (page != MAP_FAILED && is_wiped_in_forks(page, bytes)) made = ::new (page) Cell(0);
   Cell* none = nullptr;
-  // (2) release-rmw, pairs with (1), (3), (4): the page is mapped and marked.
+  // (2) release-rmw, pairs with (1), (3), (4), (5): the page is mapped and marked.
   // relaxed: on failure (4) looks again.
   if (cell_.compare_exchange_strong(none, made, std::memory_order_release, std::memory_order_relaxed)) {
     if (made == &refused_ && page != MAP_FAILED) ::munmap(page, bytes);
@@ -108,6 +115,21 @@ inline bool IdentityPage::is_wiped_in_forks(void* page, std::size_t bytes) noexc
   constexpr int no_such_advice = -1;  // An emulator that accepts this accepts everything and does nothing.
   return ::madvise(page, bytes, no_such_advice) != 0 && ::madvise(page, bytes, MADV_WIPEONFORK) == 0;
 }
+
+/// For a loop that asks very often whether this still is the process in which it began.
+class ForkWatch {
+ public:
+  ForkWatch() noexcept : cell_(&IdentityPage::cell()), identity_(IdentityPage::read()) {}
+
+  /// False if it is. If not, and where only the kernel knows, ask HomeProcess.
+  [[nodiscard]] bool may_have_forked() const noexcept {
+    return cell_->load(std::memory_order_relaxed) != identity_;  // relaxed: the word is all there is to see
+  }
+
+ private:
+  const IdentityPage::Cell* cell_;
+  std::uint64_t identity_;
+};
 
 inline ProcessIdentity current_process() noexcept { return ProcessIdentity{IdentityPage::read()}; }
 

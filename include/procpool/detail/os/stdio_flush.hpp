@@ -19,15 +19,9 @@ namespace procpool::detail {
   return buffer != nullptr && typeid(*buffer) != typeid(__gnu_cxx::stdio_sync_filebuf<char>);
 }
 
-/// True if stdout or stderr holds text. Cheap enough for every item of a map.
-[[nodiscard]] inline bool standard_streams_hold_text() noexcept {
-  const auto holds_text = [](const FILE* stream) { return stream->_IO_write_ptr != stream->_IO_write_base; };
-  return holds_text(stdout) || holds_text(stderr);
-}
-
 /// Writes out what stdout, stderr and std::cout hold. Never all streams: `fflush(nullptr)` deadlocks while another
 /// thread reads stdin.
-inline void flush_standard_streams() noexcept {
+[[gnu::noinline]] inline void flush_standard_streams() noexcept {
   try {
     if (cout_has_its_own_buffer()) std::cout.flush();
   } catch (...) {  // The user asked std::cout for exceptions; a full disk is not ours to report here.
@@ -55,5 +49,28 @@ inline void purge_standard_streams() noexcept {
   ::__fpurge(stdout);
   ::__fpurge(stderr);
 }
+
+/// Tells whether stdout or stderr have been written to, for two loads: cheap enough for every item of a map.
+class StreamWatch {
+ public:
+  /// Writes out what they hold, for from now on nothing is to be there.
+  StreamWatch() noexcept : out_(stdout), err_(stderr) { flush(); }
+
+  /// True also where a stream was given another buffer. What a program puts in the place of stdout is not watched.
+  [[nodiscard]] bool has_changed() const noexcept {
+    return out_->_IO_write_ptr != out_end_ || err_->_IO_write_ptr != err_end_;
+  }
+  void flush() noexcept {
+    flush_standard_streams();
+    out_end_ = out_->_IO_write_ptr;
+    err_end_ = err_->_IO_write_ptr;
+  }
+
+ private:
+  const FILE* out_;
+  const FILE* err_;
+  const char* out_end_ = nullptr;  // where the next character goes
+  const char* err_end_ = nullptr;
+};
 
 }  // namespace procpool::detail

@@ -41,15 +41,17 @@ class ChunkReduction {
             return MapAndReduce<F, Op>{decode_callable<F>(decoder), decode_callable<Op>(decoder)};
           });
           std::optional<T> reduced;
-          chunk.run([&](std::size_t i) {
-            const auto call = [&] { return T(Items::call_item(chunk, i, map, context.worker.state)); };
+          const auto run_item = [&context, &chunk, &map, &reduce, &reduced, places = chunk.places(),
+                                 watch = ForkWatch()](std::size_t i) {
+            const auto call = [&] { return T(Items::call_item(places, i, map, context.worker.state)); };
             T item = try_often(context.worker, call);
             // A T of its own, for what `reduce` returns may refer to what it was given.
             if (reduced) item = T(std::invoke(reduce, std::move(*reduced), std::move(item)));
             reduced.emplace(std::move(item));
-            chunk.leave_if_forked();
+            if (watch.may_have_forked()) chunk.leave_if_forked();
             return true;
-          });
+          };
+          chunk.run(run_item, false);
           if (reduced && context.result.kind == ResultKind::none) write_result(context, *reduced);
         },
         [&context](const std::exception_ptr& thrown) { write_exception(context, thrown); });

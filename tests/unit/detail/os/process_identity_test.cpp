@@ -52,6 +52,14 @@ TEST_CASE("an object is at home in the process that made it only") {
   CHECK(home.is_here());
 }
 
+TEST_CASE("a watch for forks tells of one only where there was one, and where only the kernel knows") {
+  const ForkWatch watch;
+  const bool knows_only_kernel = watch.may_have_forked();
+  CHECK(knows_only_kernel == (IdentityPage::cell().load() == 0));
+  CHECK(true_in_child([&] { return watch.may_have_forked(); }));
+  CHECK(watch.may_have_forked() == knows_only_kernel);
+}
+
 TEST_CASE("a descendant that has the same pid, in a pid namespace of its own, is another process") {
   const auto true_as_first_process = [](long with, auto question) {
     const auto child = static_cast<::pid_t>(::syscall(SYS_clone, with | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0));
