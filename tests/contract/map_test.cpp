@@ -28,6 +28,7 @@
 using procpool::ProcessPool;
 using support::numbers;
 using support::SharedCount;
+using support::SharedGate;
 using support::twice;
 
 namespace {
@@ -244,6 +245,39 @@ TEST_CASE("the results of a map need be neither copyable nor default-constructib
   CHECK(*boxed.at(99) == 99);
   const auto measured = pool.map([](int x) { return Meters(x); }, numbers(100));
   CHECK(measured.at(99).value == 99);
+}
+
+TEST_CASE("results lie in their order, whatever their type and in whatever order their chunks end") {
+  const SharedGate gate;
+  ProcessPool pool{2};
+  const auto results_of = [&]<class R>(R make) {
+    const auto make_late = [make, first = gate.get()](int x) {
+      if (x == 0) first->pass();  // It goes on when all other chunks but perhaps one have ended.
+      if (x == 90) first->open();
+      return make(x);
+    };
+    std::vector<int> values;
+    for (const auto& result : pool.with({.chunk_size = 7}).map(make_late, numbers(100))) values.push_back(result.value);
+    return values;
+  };
+  SECTION("copied") {
+    struct Plain {
+      int value;
+    };
+    CHECK(results_of([](int x) { return Plain{x}; }) == numbers(100));
+  }
+  SECTION("not to be assigned") {
+    struct Fixed {
+      const int value = 0;
+    };
+    CHECK(results_of([](int x) { return Fixed{x}; }) == numbers(100));
+  }
+  SECTION("aligned more strictly than a cache line") {
+    struct alignas(256) Aligned {
+      int value;
+    };
+    CHECK(results_of([](int x) { return Aligned{x}; }) == numbers(100));
+  }
 }
 
 TEST_CASE("a map goes over several ranges side by side, up to the end of the shortest") {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/os/huge_pages.hpp>
 #include <procpool/detail/pool/chunk_collector.hpp>
 #include <procpool/detail/pool/chunker.hpp>
 #include <procpool/future/outcome.hpp>
@@ -57,11 +58,12 @@ template <class R>
 class ArrayOfValues final : public FirstFailure {
  public:
   void expect(std::size_t items) override {
-    if (items != Chunker::unknown) values_.reserve(items);
+    if (items == Chunker::unknown) return;
+    values_.reserve(items);
+    ask_for_huge_pages(values_.data(), items * sizeof(R));
   }
   void put(const FinishedItems& items) override {
-    if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
-    if (items.count > 0) std::memcpy(values_.data() + items.position, items.results, items.count * sizeof(R));
+    if (!append(items)) place(items);
     if constexpr (holds_bool<R>()) require_values(items);
   }
   [[nodiscard]] std::vector<R> finish() {
@@ -79,6 +81,24 @@ class ArrayOfValues final : public FirstFailure {
         fail(position, std::make_exception_ptr(unreadable_result(name_of(&items.note, position), error)));
       }
     }
+  }
+
+  /// Where they come next, nothing need be written there before.
+  bool append(const FinishedItems& items) {
+    if constexpr (std::is_copy_constructible_v<R> && std::is_copy_assignable_v<R> &&
+                  alignof(R) <= alignof(ChunkHeader)) {
+      if (values_.size() != items.position) return false;
+      const auto* first = reinterpret_cast<const R*>(items.results);
+      values_.insert(values_.end(), first, first + items.count);
+      return true;
+    } else {
+      return false;
+    }
+  }
+  void place(const FinishedItems& items) {
+    if (values_.size() < items.position + items.count) values_.resize(items.position + items.count);
+    void* const to = values_.data() + items.position;  // not by assignment, which R need not have
+    if (items.count > 0) std::memcpy(to, items.results, items.count * sizeof(R));
   }
 
   std::vector<R> values_;
