@@ -9,6 +9,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -17,9 +18,21 @@
 #include <utility>
 #include <vector>
 
+#include <procpool/detail/os/huge_pages.hpp>
 #include <procpool/serial/standard_type.hpp>
 
 namespace procpool::detail {
+
+/// Reserves room for `count` flat elements in an empty vector or string; if there are many, in huge pages where its
+/// memory is from the standard allocator.
+template <class Container>
+void reserve_to_fill(Container& container, std::size_t count) {
+  using Item = typename Container::value_type;
+  container.reserve(count);
+  if constexpr (std::is_same_v<typename Container::allocator_type, std::allocator<Item>>) {
+    ask_for_huge_pages(container.data(), count * sizeof(Item));
+  }
+}
 
 /// Replaces the elements of a vector or string by `count` flat elements that lie at `bytes`.
 template <class Container>
@@ -27,7 +40,8 @@ void assign_flat(Container& container, const std::byte* bytes, std::size_t count
   using Item = typename Container::value_type;
   container.clear();
   if (count == 0) return;
-  if constexpr (std::is_copy_constructible_v<Item>) {
+  reserve_to_fill(container, count);
+  if constexpr (std::is_copy_constructible_v<Item> && std::is_copy_assignable_v<Item>) {
     if (reinterpret_cast<std::uintptr_t>(bytes) % alignof(Item) == 0) {
       // Trivially copyable items lie there already: one memcpy, and nothing is initialized before it.
       const Item* first = reinterpret_cast<const Item*>(bytes);
@@ -36,7 +50,6 @@ void assign_flat(Container& container, const std::byte* bytes, std::size_t count
       return;
     }
   }
-  container.reserve(count);
   for (std::size_t i = 0; i < count; ++i) container.push_back(load_flat<Item>(bytes + i * sizeof(Item)));
 }
 

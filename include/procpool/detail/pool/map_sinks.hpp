@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include <procpool/detail/os/huge_pages.hpp>
 #include <procpool/detail/pool/chunk_collector.hpp>
 #include <procpool/detail/pool/chunker.hpp>
 #include <procpool/future/outcome.hpp>
 #include <procpool/serial/flat.hpp>
+#include <procpool/serial/standard_containers.hpp>
 
 namespace procpool::detail {
 
@@ -58,9 +58,7 @@ template <class R>
 class ArrayOfValues final : public FirstFailure {
  public:
   void expect(std::size_t items) override {
-    if (items == Chunker::unknown) return;
-    values_.reserve(items);
-    ask_for_huge_pages(values_.data(), items * sizeof(R));
+    if (items != Chunker::unknown) reserve_to_fill(values_, items);
   }
   void put(const FinishedItems& items) override {
     if (!append(items)) place(items);
