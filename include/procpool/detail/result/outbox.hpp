@@ -37,7 +37,7 @@ class Outbox {
   /// `table` is zeroed and committed; `begin` is reserved only. Made before the first fork, then constant.
   Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size) noexcept
       : mapping_(&mapping), begin_(begin),
-        extent_size_(std::max(smallest_extent, size / most_extents / page_size() * page_size())),
+        extent_size_(std::max(smallest_extent, (size / most_extents + page_size() - 1) / page_size() * page_size())),
         count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&extents_[i])) Extent;
   }

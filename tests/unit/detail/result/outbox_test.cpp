@@ -108,6 +108,18 @@ TEST_CASE("a filling word says which block it names") {
   }
 }
 
+TEST_CASE("an outbox has no more extents than its table has room for, whatever its size") {
+  const SharedMapping mapping(2 * Outbox::table_size);
+  REQUIRE(mapping.commit(mapping.begin(), mapping.size()));
+  for (std::size_t size = extent_size; size < std::size_t{1} << 36; size += size / 7 + 4096) {
+    const Outbox outbox(mapping, mapping.begin(), mapping.begin(), size);
+    if (outbox.count() > Outbox::most_extents || outbox.capacity() + size / 64 + extent_size < size) {
+      FAIL(outbox.count() << " extents of " << outbox.extent_size() << " bytes for " << size);
+    }
+  }
+  SUCCEED();
+}
+
 TEST_CASE("an outbox tells addresses inside from those outside, whatever they are") {
   const Memory memory(2);
   const Outbox& outbox = memory.outbox;
