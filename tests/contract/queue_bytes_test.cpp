@@ -207,6 +207,28 @@ TEST_CASE("several threads that wait for bytes all get them, though nobody holds
   CHECK(support::what_is_left(pool) == "");
 }
 
+TEST_CASE("a submit of many bytes that waits is passed by a few of few bytes only") {
+  Held scene;
+  auto first = scene.pool.submit(size_of, text_of(third));
+  Future<std::size_t> large;
+  std::thread submitter([&] { large = scene.pool.submit(size_of, text_of(mebi)); });
+  std::vector<Future<std::size_t>> small;
+  CHECK(eventually([&] {
+    for (int i = 0; i < 20; ++i) {
+      auto future = scene.pool.try_submit(size_of, text_of(100));
+      if (!future) return true;
+      small.push_back(std::move(*future));
+    }
+    return false;
+  }));
+  CHECK(small.size() < 2000);  // There is room for more.
+  scene.gate->open();
+  submitter.join();
+  CHECK(large.get() == mebi);
+  for (auto& future : small) CHECK(future.get() == 100);
+  CHECK(scene.pool.submit(size_of, text_of(100)).get() == 100);
+}
+
 TEST_CASE("submits wait for a place and for bytes at the same time, and all go on") {
   ProcessPool pool{{.workers = 2, .queue_capacity = 16, .queue_bytes = 20'000}};
   std::atomic<int> sum{0};

@@ -23,9 +23,10 @@ namespace procpool {
 ///
 /// A task waits until a worker takes it. `queue_capacity` and `queue_bytes` are of each priority by itself. In bytes
 /// only those arguments count that do not fit into a slot, which holds 48; one task may have more than all
-/// `queue_bytes` if no other waits. The arguments of tasks that run come on top, and those of ended tasks whose futures
-/// are held. A lazy map counts what it has under way itself, ended or not: beyond a chunk for each worker, no more than
-/// `queue_bytes`.
+/// `queue_bytes` if no other waits. Of several submits that wait for bytes, the one that has waited longest is passed
+/// by few, so that one of large arguments does not wait for ever beside many of small ones. The arguments of tasks that
+/// run come on top, and those of ended tasks whose futures are held. A lazy map counts what it has under way itself,
+/// ended or not: beyond a chunk for each worker, no more than `queue_bytes`.
 struct PoolOptions {
   int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
   int min_workers = 0;                        ///< more than these leave after 3 s without work; 0: none leaves

@@ -177,13 +177,13 @@ inline SharedBlock PoolCore::allocate(BlockAllocator& allocator, std::size_t byt
 }
 
 inline SharedBlock PoolCore::allocate_arguments(RingName name, TaskNote& note, std::size_t bytes, bool waits) {
-  while (!queued_bytes_.admit(name, note.queued, bytes)) {
+  while (!queued_bytes_.admit(name, note.queued, bytes, waits)) {
     std::unique_lock lock(exchange_->submit_mutex);
     require_open();
     if (!waits) return {};
     const HeadWish wish = wish_for_fewer(*exchange_, layout_.ring(name));
     lock.unlock();
-    if (queued_bytes_.admit(name, note.queued, bytes)) break;
+    if (queued_bytes_.admit(name, note.queued, bytes, waits)) break;
     wish.sleep();
   }
   return allocate(exchange_->arguments, bytes, waits);

@@ -82,8 +82,8 @@ class ByteQueues {
 
   [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
-  [[nodiscard]] bool admit(RingName name, QueuedBytes::Entry& entry, std::size_t bytes) const {
-    return queues_[static_cast<std::size_t>(name)]->admit(entry, bytes, [this](Handle handle) {
+  [[nodiscard]] bool admit(RingName name, QueuedBytes::Entry& entry, std::size_t bytes, bool waits) const {
+    return queues_[static_cast<std::size_t>(name)]->admit(entry, bytes, waits, [this](Handle handle) {
       const Phase phase = slots_[handle].load().phase();
       return phase == Phase::queued || phase == Phase::free;  // Free: it is just about to be queued.
     });

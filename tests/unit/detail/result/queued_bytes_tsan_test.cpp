@@ -23,8 +23,9 @@ struct Queue {
   std::set<Handle> taken;
   std::size_t looks = 0;
 
-  bool admit(QueuedBytes::Entry& entry, std::size_t size) {
-    return bytes->admit(entry, size, [this](Handle handle) { return ++looks, taken.count(handle) == 0; });
+  bool admit(QueuedBytes::Entry& entry, std::size_t size, bool stands_in_line = false) {
+    return bytes->admit(entry, size, stands_in_line,
+                        [this](Handle handle) { return ++looks, taken.count(handle) == 0; });
   }
   bool queue(QueuedBytes::Entry& entry, std::size_t size, Handle handle) {
     const bool is_admitted = admit(entry, size);
@@ -108,6 +109,50 @@ TEST_CASE("an entry that goes is counted no more, be it the first, one in the mi
   CHECK(queue.admit(whole, 100));
 }
 
+TEST_CASE("who stands in line is passed by a few that need less, then by nobody") {
+  Queue queue;
+  QueuedBytes::Entry first, large;
+  CHECK(queue.queue(first, 50, 1));
+  CHECK_FALSE(queue.admit(large, 80, true));
+  int passed = 0;
+  for (;; ++passed) {
+    QueuedBytes::Entry small;
+    if (!queue.admit(small, 10)) break;
+  }
+  CHECK(passed == QueuedBytes::most_passes);
+  QueuedBytes::Entry late;
+  CHECK_FALSE(queue.admit(late, 10, true));
+  queue.taken = {1};
+  CHECK_FALSE(queue.admit(late, 10, true));
+  CHECK(queue.bytes->was_counted() == 50);  // Who may not go looks at nothing.
+  CHECK(queue.queue(large, 80, 2));
+  CHECK(queue.bytes->was_counted() == 80);
+  CHECK(queue.admit(late, 10, true));
+}
+
+TEST_CASE("who stands in line is passed when he has gone, wherever he stood") {
+  for (std::size_t gone = 0; gone < 3; ++gone) {
+    Queue queue;
+    QueuedBytes::Entry first;
+    CHECK(queue.queue(first, 50, 1));
+    std::unique_ptr<QueuedBytes::Entry> line[3];
+    for (auto& entry : line) {
+      entry = std::make_unique<QueuedBytes::Entry>();
+      CHECK_FALSE(queue.admit(*entry, 60, true));
+    }
+    line[gone].reset();
+    queue.taken = {1};
+    for (Handle handle = 0; handle < 3; ++handle) {
+      if (handle == gone) continue;
+      CHECK(queue.queue(*line[handle], 60, 10 + handle));
+      queue.taken.insert(10 + handle);
+    }
+    QueuedBytes::Entry late;
+    CHECK(queue.admit(late, 100));
+    CHECK(queue.bytes->was_counted() == 100);
+  }
+}
+
 TEST_CASE("threads that come and go never count more than may wait, and leave nothing") {
   const auto bytes = std::make_shared<QueuedBytes>(100);
   std::atomic<Handle> next{0};
@@ -119,7 +164,7 @@ TEST_CASE("threads that come and go never count more than may wait, and leave no
     threads.emplace_back([&] {
       for (int i = 0; i < 2000; ++i) {
         QueuedBytes::Entry entry;
-        const bool is_admitted = bytes->admit(entry, 30, [&](Handle handle) { return handle >= taken; });
+        const bool is_admitted = bytes->admit(entry, 30, i % 2 == 0, [&](Handle handle) { return handle >= taken; });
         if (bytes->was_counted() > 100) is_exceeded = true;
         if (!is_admitted) {
           taken = next.load();
