@@ -40,8 +40,8 @@ namespace detail {
 /// not write-protected: a task that writes through a wild pointer may change the elements while they are read. Where
 /// that matters, as it does for an index taken from them, use get(), or check what was copied.
 ///
-/// Several threads may read it at a time. All members but valid() throw UsageError if there is no result, or in a
-/// process forked from the one that borrowed it.
+/// Several threads may read it at a time. All members but valid() throw UsageError if there is no result, or, of one in
+/// shared memory, in a process forked from the one that borrowed it.
 template <class T>
 class Borrowed {
   using Seen = detail::read_in_place_t<T>;

@@ -57,7 +57,7 @@ inline constexpr bool may_be_shared = SharedElement<T>;
 ///
 /// The elements live until the last handle in this process is gone, and the result of the last task that was sent them
 /// was taken; the pool may end before. In a task a handle is good until the task ends. In a process that the user
-/// forked it names no memory.
+/// forked, and in a worker of another pool, it names no memory.
 template <class T>
 class SharedArray {
   static_assert(

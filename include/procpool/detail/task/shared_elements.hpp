@@ -6,8 +6,8 @@
 ///
 /// Shared by  the user's process, whose SharedElements keep the memory, and its workers, whose do not: there the task
 ///            does, in the user's process.
-/// Crash      a worker that dies leaves the elements as they are then. A handle that it has ruined names no memory but
-///            that of arrays in a worker, and in the user's process none but that of the task's own.
+/// Crash      a worker that dies leaves the elements as they are then. A ruined handle names, in a worker, no memory
+///            but what workers may write to anyhow, and in the user's process none but that of the task's own arrays.
 
 #include <bit>
 #include <cstddef>
@@ -81,7 +81,7 @@ template <class T>
     if (is_there || block) return SharedElements<T>(std::bit_cast<T*>(handle.address), handle.size, block);
   }
   throw SerializationError(
-      worker != nullptr ? "the handle of a SharedArray is damaged, or is that of another pool's"
+      worker != nullptr ? "the handle of a SharedArray is damaged, or of another pool"
                         : "a task can return no SharedArray but those that it was sent; or the handle is damaged");
 }
 
