@@ -21,6 +21,8 @@ AT_LEAST = (("payload", "share of memcpy's speed: read as a span", 0.6),
 
 # Question, case, at most, unit. About 200 ns a task are aimed at: 230 still count.
 AT_MOST = (("bulk", "a task", 230, "ns"), ("round_trip", "hot", 1500, "ns"), ("tiny_items", "an item", 2, "ns"),
+           ("chunk_size", "10⁷ items of next to nothing: over the best by hand", 1.1, "ratio"),
+           ("chunk_size", "100 items of 1 to 100 ms, the longest last: over the best by hand", 1.1, "ratio"),
            ("startup", "4 workers, 10 MB held: make and stop", 2e6, "ns"),
            ("startup", "4 workers, 10 MB held: a worker's own memory", 300, "KB"),
            ("deaths", "999 tasks: ratio", 3, "ratio"), ("deaths", "to the replacement's first task", 2e6, "ns"),
