@@ -26,8 +26,8 @@ import table  # noqa: E402
 from measure import SKIPPED  # noqa: E402
 
 # In the order of the table; a folder that is not named here comes last.
-QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "tiny_items", "chunk_size", "even_work", "payload",
-             "whole_process", "startup", "busy_loop", "deaths", "allocations", "idle", "parts", "compile")
+QUESTIONS = ("bulk", "round_trip", "modes", "map_scaling", "tiny_items", "blocks", "chunk_size", "even_work",
+             "payload", "whole_process", "startup", "busy_loop", "deaths", "allocations", "idle", "parts", "compile")
 RIVALS = ("procpool", "serial", "threads", "std_async", "asio", "tbb", "tbb_task_group", "message_queue", "xargs",
           "multiprocessing", "process_pool_executor", "pebble", "loky", "mpi4py")
 

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -30,6 +31,12 @@ class ProcpoolPool {
   template <class F, class Items>
   auto map(F f, const Items& items) {
     return pool_.map(std::move(f), items);
+  }
+
+  [[nodiscard]] auto make_array(std::size_t size) { return pool_.make_array<int>(size); }
+  template <class F>
+  void for_blocks(F f, const procpool::SharedArray<int>& array) {
+    pool_.map_blocks(f, array);
   }
 
   [[nodiscard]] std::vector<pid_t> workers() {

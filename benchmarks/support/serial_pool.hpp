@@ -5,9 +5,12 @@
 /// No pool at all, as the questions see a pool: the caller runs each task at once.
 
 #include <algorithm>
+#include <cstddef>
 #include <future>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace bench {
 
@@ -31,6 +34,12 @@ class SerialPool {
     Items results(items.size());
     std::transform(items.begin(), items.end(), results.begin(), f);
     return results;
+  }
+
+  [[nodiscard]] static std::vector<int> make_array(std::size_t size) { return std::vector<int>(size); }
+  template <class F>
+  void for_blocks(F f, std::vector<int>& array) {
+    f(std::span<int>(array));
   }
 };
 

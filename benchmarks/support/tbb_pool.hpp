@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <future>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -60,6 +61,19 @@ class TbbPool {
     });
     whole.get();
     return results;
+  }
+
+  [[nodiscard]] static std::vector<int> make_array(std::size_t size) { return std::vector<int>(size); }
+  /// parallel_for over an array of this process, in place, with the caller outside the arena.
+  template <class F>
+  void for_blocks(F f, std::vector<int>& array) {
+    const std::span<int> elements(array);
+    auto whole = submit([elements, f] {
+      tbb::parallel_for(tbb::blocked_range<std::size_t>{0, elements.size()},
+                        [&](const auto& block) { f(elements.subspan(block.begin(), block.size())); });
+      return true;
+    });
+    whole.get();
   }
 
   [[nodiscard]] std::vector<pid_t> processes() { return {}; }

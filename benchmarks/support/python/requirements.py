@@ -10,7 +10,7 @@ FASTER = (("bulk", "a task", "asio", 3.5), ("bulk", "a task", "tbb", 2.8), ("bul
 # itself is the machine's own.
 WITHIN = (("bulk", "a task", "tbb_task_group", 1.2), ("round_trip", "hot", "cache line", 3),
           ("round_trip", "asleep", "futex", 1.5), ("modes", "2 workers: a task", "serial", 1.3),
-          ("modes", "1 worker: a task", "serial", 1.3))
+          ("modes", "1 worker: a task", "serial", 1.3), ("blocks", "an element", "tbb", 1.3))
 
 # Question, case, the share of what is possible that procpool reaches at least.
 AT_LEAST = (("payload", "share of memcpy's speed: read as a span", 0.6),
