@@ -23,6 +23,9 @@ namespace procpool::detail {
 
 class Presence {
  public:
+  /// If so many look already, a worker that finds no work looks no longer, but sleeps.
+  static constexpr int most_lookers = 4;
+
   [[nodiscard]] static std::size_t bytes_for(std::size_t workers) noexcept { return groups(workers) * sizeof(Group); }
 
   /// `memory` is shared, aligned to 64.
@@ -48,6 +51,17 @@ class Presence {
       if (groups_[i].bits.load(std::memory_order_relaxed) >> 32 != 0) return true;  // relaxed: racy by nature
     }
     return false;
+  }
+
+  /// True if more look than shall: the lines of the next task and of the ring go to each of those who look, and then
+  /// from one to the next as all of them try to claim it, while the submitter waits for these same lines.
+  [[nodiscard]] bool was_crowded() const noexcept {
+    int looking = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      // relaxed: racy by nature
+      looking += std::popcount(static_cast<std::uint32_t>(groups_[i].bits.load(std::memory_order_relaxed)));
+    }
+    return looking > most_lookers;
   }
 
   /// True if the worker said that it has no task in hand.

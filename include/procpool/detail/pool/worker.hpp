@@ -187,10 +187,11 @@ inline void Worker::start_looking() noexcept {
   if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
 }
 
-/// Looks for a while, then sleeps until woken. Empty: look at everything again.
+/// Looks for a while, unless enough others do, then sleeps until woken. Empty: look at everything again.
 inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   if (!is_looking_) start_looking();
-  for (Spinner spinner(makes_way() ? std::chrono::nanoseconds::zero() : exchange_.spin); spinner.spin();) {
+  const bool sleeps_at_once = layout_.presence.was_crowded() || makes_way();
+  for (Spinner spinner(sleeps_at_once ? std::chrono::nanoseconds::zero() : exchange_.spin); spinner.spin();) {
     if (auto work = find_work()) return work;
     if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
     if (is_unwanted()) return std::nullopt;

@@ -48,6 +48,18 @@ TEST_CASE("nobody is woken while nobody sleeps, and nobody while somebody looks"
   CHECK_FALSE(presence.had_sleepers());
 }
 
+TEST_CASE("those who look are a crowd from the fifth on, and sleepers are none") {
+  Workers workers(40);
+  Presence& presence = workers.presence;
+  for (const WorkerIndex worker : {0U, 7U, 31U, 39U}) presence.start_looking(worker);
+  for (const WorkerIndex worker : {1U, 33U}) presence.fall_asleep(worker);
+  CHECK_FALSE(presence.was_crowded());
+  presence.start_looking(38);
+  CHECK(presence.was_crowded());
+  presence.fall_asleep(7);
+  CHECK_FALSE(presence.was_crowded());
+}
+
 TEST_CASE("a worker is idle while it looks or sleeps") {
   Workers workers(40);
   Presence& presence = workers.presence;
