@@ -24,8 +24,14 @@ class CompletionRing {
   /// The worker, after the task is Done.
   void push(Handle handle) noexcept {
     const std::uint64_t next = pushed_.load(std::memory_order_relaxed);  // relaxed: this worker alone writes it
-    // (1) acquire-load, pairs with (4): the reader has copied the cell before it is overwritten.
-    if (next - drained_.load(std::memory_order_acquire) >= capacity) {
+    // relaxed: this worker alone writes it; what it has seen once is ordered by (1) of that time.
+    std::uint64_t drained = seen_drained_.load(std::memory_order_relaxed);
+    if (next - drained >= capacity) {
+      // (1) acquire-load, pairs with (4): the reader has copied the cell before it is overwritten.
+      drained = drained_.load(std::memory_order_acquire);
+      seen_drained_.store(drained, std::memory_order_relaxed);  // relaxed: see above
+    }
+    if (next - drained >= capacity) {
       // (2) seq_cst-store, pairs with (5), (7), (8): the reader scans, and finds the task Done.
       overflowed_.store(1, std::memory_order_seq_cst);
       return;
@@ -65,10 +71,11 @@ class CompletionRing {
  private:
   static constexpr std::size_t capacity = 512;
 
-  alignas(64) std::atomic<std::uint64_t> pushed_{0};   // written by the worker
-  std::atomic<std::uint32_t> overflowed_{0};           // set by the worker, reset by the reader
-  alignas(64) std::atomic<std::uint64_t> drained_{0};  // written by the reader
-  std::array<std::atomic<Handle>, capacity> cells_{};  // written by the worker below pushed_, read by the reader
+  alignas(64) std::atomic<std::uint64_t> pushed_{0};               // written by the worker
+  std::atomic<std::uint64_t> seen_drained_{0};                     // the worker's alone: drained_, some time ago
+  std::atomic<std::uint32_t> overflowed_{0};                       // set by the worker, reset by the reader
+  alignas(64) std::atomic<std::uint64_t> drained_{0};              // written by the reader
+  alignas(64) std::array<std::atomic<Handle>, capacity> cells_{};  // written by the worker below pushed_, then read
 };
 
 }  // namespace procpool::detail
