@@ -23,9 +23,10 @@ namespace support {
 
 class PoolWithoutProcesses {
  public:
-  explicit PoolWithoutProcesses(std::size_t workers, std::size_t queue_capacity = 1024)
+  explicit PoolWithoutProcesses(std::size_t workers, std::size_t queue_capacity = 1024,
+                                std::size_t shared_memory = std::size_t{64} << 20)
       : exchange_(new procpool::detail::Exchange(
-            {.total = std::size_t{64} << 20,
+            {.total = shared_memory,
              .workers = workers,
              .most_workers = workers,
              .own = procpool::detail::PoolLayout::committed_bytes(workers),
