@@ -115,6 +115,31 @@ TEST_CASE("no wake-up is missing between threads that wait for many tasks and wo
   });
 }
 
+TEST_CASE("no wake-up is missing between threads that nap while workers are busy and workers that run out of work") {
+  constexpr std::size_t workers = 2;
+  std::uint64_t naps = 0;
+  const Explored explored = model::explore(2'500, {.sleeps_end = false}, [&](Run& run) {
+    CountedTasks tasks(2 * tasks_of_each);
+    PoolUnderScheduler pool(run, {.workers = workers, .queue_capacity = 8, .cpus = workers}, some_spin(run));
+    procpool::detail::Exchange& exchange = pool.core().exchange();
+    const auto use = [&](std::size_t first) {
+      std::vector<ResultHandle> open;
+      for (std::size_t i = 0; i < tasks_of_each; ++i) open.push_back(tasks.submit(pool, first + i));
+      for (std::size_t i = 0; i < tasks_of_each; ++i) {
+        for (int wait = 0; wait < 3; ++wait) exchange.naps.time([] {});  // as if short ones had gone before
+        naps += exchange.naps.nap(std::chrono::hours(1)) ? 1 : 0;
+        open[i].wait();
+        demand(tasks.take(first + i, std::move(open[i])) == End::value, "a task has no value, though no worker died");
+      }
+    };
+    model::Fiber& other = run.start("other user", [&] { use(tasks_of_each); });
+    use(0);
+    run.join(other);
+    run.let_sleeps_end();
+  });
+  CHECK((!explored.is_whole || naps > explored.runs / 10));
+}
+
 TEST_CASE("as many tasks as there are workers run at the same time, however few wake-ups their submitter gives") {
   const Explored explored = model::explore(1'500, {.sleeps_end = false}, [](Run& run) {
     const auto meeting = std::make_unique<Meeting>();

@@ -31,7 +31,7 @@ class PoolWithoutProcesses {
              .most_workers = workers,
              .own = procpool::detail::PoolLayout::committed_bytes(workers),
              .rings = procpool::detail::PoolLayout::read_only_bytes(workers, queue_capacity)},
-            std::chrono::microseconds(20))),
+            {std::chrono::microseconds(20)})),
         layout_(*exchange_, workers, workers, queue_capacity) {}
   PoolWithoutProcesses(const PoolWithoutProcesses&) = delete;
   PoolWithoutProcesses& operator=(const PoolWithoutProcesses&) = delete;

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <procpool/detail/pool/pool_core.hpp>
+#include <procpool/process/usable_cpus.hpp>
 #include <procpool/process/wait_policy.hpp>
 #include <procpool/process/worker_limits.hpp>
 
@@ -37,7 +38,8 @@ struct PoolOptions {
   int max_tasks_per_worker = 0;               ///< then the worker is replaced; 0: never recycled
   std::size_t max_memory_per_worker = 0;      ///< bytes, its own, not shared; above it, it is replaced; 0: no limit
   WaitPolicy wait = WaitPolicy::balanced;     ///< of workers for tasks, and of callers for results
-  bool pin_workers = false;                   ///< one CPU each, in order
+  bool pin_workers = false;                   ///< each to one of the usable CPUs, in order, and from the first on again
+                                              ///< if these are fewer; a worker's replacement to the same one
   WorkerLimits limits = {};                   ///< of each worker
   int library_threads = 1;                    ///< OpenMP, OpenBLAS, MKL in each worker; 0: left alone
   std::function<void()> preload = {};         ///< once, in the process that forks the workers; may capture anything;
@@ -72,13 +74,12 @@ inline void require_range(const char* option, int value, int least, int most) {
   require_range("queue_capacity", options.queue_capacity, 1, 1 << handle_bits);
   require_range("max_tasks_per_worker", options.max_tasks_per_worker, 0, std::numeric_limits<int>::max());
   require_range("library_threads", options.library_threads, 0, std::numeric_limits<int>::max());
-  CoreOptions core{};
-  core.workers = static_cast<std::size_t>(options.workers > 0 ? options.workers : std::min(usable_cpus(), max_workers));
-  core.queue_capacity = static_cast<std::size_t>(options.queue_capacity);
-  core.queue_bytes = options.queue_bytes;
-  core.shared_memory = options.shared_memory;
-  core.spin = spin_budget(options.wait);
-  return core;
+  const int cpus = usable_cpus();
+  return {.workers = static_cast<std::size_t>(options.workers > 0 ? options.workers : std::min(cpus, max_workers)),
+          .queue_capacity = static_cast<std::size_t>(options.queue_capacity),
+          .queue_bytes = options.queue_bytes,
+          .shared_memory = options.shared_memory,
+          .spin = {spin_budget(options.wait), static_cast<std::size_t>(cpus)}};
 }
 
 [[nodiscard]] inline WorkerProgram worker_program(PoolOptions options) {

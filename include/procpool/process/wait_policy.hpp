@@ -6,15 +6,18 @@
 
 #include <chrono>
 
-#include <procpool/process/usable_cpus.hpp>
-
 namespace procpool {
 
 /// How workers look for tasks, and callers for results, before they sleep.
+///
+/// Whatever the policy, nobody looks where the workers that are awake leave him no CPU: with as many of them at work as
+/// CPUs are usable (see usable_cpus(); asked when the pool is made) callers sleep, with more so do workers that find no
+/// work. While short tasks keep all of these CPUs busy, a caller may be told of a result a quarter of a millisecond
+/// late: woken for each, it would take their time.
 enum class WaitPolicy {
   spin,      ///< long (milliseconds): the shortest round trip, at the price of a busy CPU
-  balanced,  ///< tens of microseconds if more than one CPU is usable: eight times that for a task not yet claimed, and
-             ///< not at all for one whose worker had to be woken
+  balanced,  ///< tens of microseconds: eight times that for a task not yet claimed, and not at all for one whose worker
+             ///< had to be woken
   block,     ///< not at all: no CPU time is spent on waiting
 };
 
@@ -23,7 +26,7 @@ namespace detail {
 [[nodiscard]] inline std::chrono::nanoseconds spin_budget(WaitPolicy policy) {
   switch (policy) {
     case WaitPolicy::spin: return std::chrono::milliseconds(5);
-    case WaitPolicy::balanced: return std::chrono::microseconds(usable_cpus() > 1 ? 30 : 0);
+    case WaitPolicy::balanced: return std::chrono::microseconds(30);
     case WaitPolicy::block: break;
   }
   return std::chrono::nanoseconds::zero();

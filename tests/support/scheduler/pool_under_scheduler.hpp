@@ -157,6 +157,7 @@ struct PoolShape {
   std::size_t min_workers = 0;  // those with an index from there on retire; 0: none does
   bool zygote_is_mortal = false;
   std::size_t queue_bytes = 0;
+  std::size_t cpus = SIZE_MAX;  // with more workers awake than that, nobody spins
 };
 
 class PoolUnderScheduler {
@@ -167,7 +168,7 @@ class PoolUnderScheduler {
                                                        .queue_capacity = shape.queue_capacity,
                                                        .queue_bytes = shape.queue_bytes,
                                                        .shared_memory = std::size_t{16} << 20,
-                                                       .spin = spin},
+                                                       .spin = {spin, shape.cpus}},
                                                       program_of(shape))),
         zygote_(run, core_->exchange(), core_->layout(), shape.max_tasks, shape.min_workers),
         zygote_fiber_(run.start(

@@ -69,7 +69,7 @@ class LazyJob {
         return std::nullopt;
       }
       if (!ended_) {
-        ended_ = in_flight_.next(exchange_.spin);
+        ended_ = in_flight_.next(exchange_.spin.of_caller());
         bytes_ -= ended_->bytes;
       }
       collect_ended();

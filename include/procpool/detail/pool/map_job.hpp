@@ -87,7 +87,7 @@ inline void run_map(const Sender& terms, ChunkSource& source, ChunkSink& sink) {
       if (!chunk) break;  // The queue or the memory is full: collect first.
       in_flight.add(std::move(*chunk));
     }
-    SentChunk ended = in_flight.next(terms.core->exchange().spin);
+    SentChunk ended = in_flight.next(terms.core->exchange().spin.of_caller());
     const std::size_t items = ended.items;
     const ChunkCost cost = collect_chunk(std::move(ended), sink);
     chunker.record(items, cost.elapsed);

@@ -30,7 +30,7 @@ struct CoreOptions {
   std::size_t queue_capacity;
   std::size_t queue_bytes = 0;  // 0: a share of the memory for arguments
   std::size_t shared_memory;    // 0: chosen from the machine
-  std::chrono::nanoseconds spin;
+  SpinTime spin;
 };
 
 class PoolCore {
@@ -295,7 +295,7 @@ inline void PoolCore::cancel_pending() {
 inline bool PoolCore::wait_idle(const Deadline& deadline) {
   require_home();
   // A worker that runs out of work rings whoever is counted as sleeping: see Worker::start_looking.
-  const bool idle = exchange_->hub.wait(exchange_->spin, deadline,
+  const bool idle = exchange_->hub.wait(exchange_->spin.of_caller(), deadline,
                                         [this] { return exchange_->reason_of_break() || supervisor_.was_idle(); });
   exchange_->sweep(SIZE_MAX);
   return idle;

@@ -14,10 +14,10 @@
 #include <new>
 #include <optional>
 
-#include <procpool/detail/pool/presence.hpp>
 #include <procpool/detail/pool/row.hpp>
 #include <procpool/detail/ring/ring.hpp>
 #include <procpool/detail/task/exchange.hpp>
+#include <procpool/detail/task/presence.hpp>
 
 namespace procpool::detail {
 
@@ -80,7 +80,7 @@ class PoolLayout {
   }
 
   /// Throws SharedMemoryExhausted.
-  PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t most_workers, std::size_t queue_capacity);
+  PoolLayout(Exchange& exchange, std::size_t workers, std::size_t most_workers, std::size_t queue_capacity);
 
   [[nodiscard]] RingAndSpace& ring(RingName name) noexcept { return rings_[static_cast<std::size_t>(name)]; }
   [[nodiscard]] std::array<RingAndSpace, ring_count>& rings() noexcept { return rings_; }
@@ -146,7 +146,7 @@ class PoolLayout {
   LifeRegister* lives_;
 };
 
-inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std::size_t most_workers,
+inline PoolLayout::PoolLayout(Exchange& exchange, std::size_t workers, std::size_t most_workers,
                               std::size_t queue_capacity)
     : presence(exchange.pool_part(), most_workers), most_workers_(most_workers),
       words_(::new(exchange.pool_part() + Presence::bytes_for(most_workers)) PoolWords),
@@ -166,6 +166,7 @@ inline PoolLayout::PoolLayout(const Exchange& exchange, std::size_t workers, std
   }
   ::new (static_cast<void*>(crew_)) CrewWords;
   want(workers);
+  exchange.spin.share_cpus_with(presence);
 }
 
 static_assert(sizeof(RingWords) % 64 == 0 && sizeof(Row) % 64 == 0, "they follow each other without padding");

@@ -104,7 +104,7 @@ inline void Repair::bury(std::size_t index, Life life, int status, std::chrono::
   // relaxed: the dead write nothing any more
   const bool was_ready = row.ready.load(std::memory_order_relaxed) == life;
   const bool was_idle = !was_ready || layout_.presence.was_idle(static_cast<WorkerIndex>(index));
-  layout_.presence.stop_looking(static_cast<WorkerIndex>(index));
+  layout_.presence.leave(static_cast<WorkerIndex>(index));
   if (!exchange_.reason_of_break()) {
     const Cell cell(row.current.load(std::memory_order_relaxed));  // relaxed: the dead write nothing any more
     const bool had_none = cell.bits == 0 && (was_idle || (WIFEXITED(status) && WEXITSTATUS(status) == 0));

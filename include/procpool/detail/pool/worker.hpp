@@ -76,6 +76,7 @@ class Worker {
 };
 
 inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_leave, bool retires) {
+  layout_.presence.arrive(index_);
   if (retires) retires_at_ = std::chrono::steady_clock::now() + idle_before_retirement;
   for (;;) {
     std::optional<Claim> work = find_work();
@@ -99,7 +100,7 @@ inline void Worker::serve(WorkerSelf& self, const std::function<bool()>& should_
 
 /// Nobody shall rely on it as a looker while it does what it does at its end.
 inline void Worker::leave() noexcept {
-  layout_.presence.stop_looking(index_);
+  layout_.presence.leave(index_);
   if (more_work_waits()) layout_.wake_one();
 }
 
@@ -182,16 +183,21 @@ inline void Worker::start_looking() noexcept {
   layout_.presence.start_looking(index_);
   is_looking_ = true;
   // Whoever waits until all is idle reads the rows after it counted itself: see PoolCore::wait_idle.
-  // (13) seq_cst-load, pairs with (2) of completion_hub.hpp: one that is not counted yet looks later than this. That
-  // the look finds this row empty is no lemma, because (1) only releases: at worst he looks again after longest_sleep.
-  if (exchange_.signal().sleepers.load(std::memory_order_seq_cst) != 0) exchange_.signal().ended.ring_all();
+  const ResultSignal& signal = exchange_.signal();
+  // (13) seq_cst-load, pairs with (2) of completion_hub.hpp, (1) of naps.hpp: one that is not counted yet looks later
+  // than this. That the look finds this row empty is no lemma, because (1) only releases: at worst he looks again after
+  // longest_sleep.
+  if (signal.sleepers.load(std::memory_order_seq_cst) != 0 || signal.nappers.load(std::memory_order_seq_cst) != 0) {
+    exchange_.signal().ended.ring_all();
+  }
 }
 
 /// Looks for a while, unless enough others do, then sleeps until woken. Empty: look at everything again.
 inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
   if (!is_looking_) start_looking();
   const bool sleeps_at_once = layout_.presence.was_crowded() || makes_way();
-  for (Spinner spinner(sleeps_at_once ? std::chrono::nanoseconds::zero() : exchange_.spin); spinner.spin();) {
+  for (Spinner spinner(sleeps_at_once ? std::chrono::nanoseconds::zero() : exchange_.spin.of_worker());
+       spinner.spin();) {
     if (auto work = find_work()) return work;
     if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
     if (is_unwanted()) return std::nullopt;

@@ -17,29 +17,15 @@
 #include <utility>
 #include <vector>
 
-#include <procpool/detail/os/cpu_placement.hpp>
 #include <procpool/detail/result/completion_ring.hpp>
 #include <procpool/detail/result/slot_table.hpp>
+#include <procpool/detail/task/naps.hpp>
+#include <procpool/detail/task/result_signal.hpp>
 #include <procpool/detail/wait/deadline.hpp>
 #include <procpool/detail/wait/event_count.hpp>
 #include <procpool/detail/wait/spinner.hpp>
 
 namespace procpool::detail {
-
-/// Words that workers and waiters use to find each other; in shared memory.
-struct ResultSignal {
-  EventCount ended;                        // rung for those who wait for many
-  std::atomic<std::uint32_t> sleepers{0};  // threads of the user's process asleep on it; written by them alone
-
-  // Where a thread of the user's process last went to sleep, waiting for a result; -1: none yet. A hint, written by
-  // those threads, read by workers: see Worker::makes_way().
-  std::atomic<int> sleeper_cpu{-1};
-
-  /// The calling thread is about to sleep.
-  void note_sleeper() noexcept {
-    sleeper_cpu.store(current_cpu(), std::memory_order_relaxed);  // relaxed: a hint
-  }
-};
 
 /// Told of the end of the tasks it watches, under the hub's lock: it must not run code of the user's.
 class Watcher {
@@ -52,8 +38,8 @@ class Watcher {
 
 class CompletionHub {
  public:
-  CompletionHub(SlotTable& slots, CompletionRing* rings, std::size_t count, ResultSignal& signal) noexcept
-      : slots_(slots), rings_(rings), count_(count), signal_(signal) {}
+  CompletionHub(SlotTable& slots, CompletionRing* rings, std::size_t count, ResultSignal& signal, Naps& naps) noexcept
+      : slots_(slots), rings_(rings), count_(count), signal_(signal), naps_(naps) {}
 
   /// More workers than before push into their rings from now on.
   void use_rings(std::size_t count) noexcept { count_.store(count, std::memory_order_relaxed); }  // relaxed: see below
@@ -131,6 +117,7 @@ class CompletionHub {
   CompletionRing* rings_;
   std::atomic<std::size_t> count_;
   ResultSignal& signal_;
+  Naps& naps_;
   std::vector<Watcher*> watchers_;  // by handle: one of each task's; if there are others, they are in its note
 };
 
@@ -207,6 +194,11 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
   for (Spinner spinner(deadline ? std::min(spin, next_sleep(deadline)) : spin); spinner.spin();) {
     if (something_ended() && look(0)) return true;
   }
+  if (expects && naps_.nap(next_sleep(deadline))) {
+    const bool taken = look(0);
+    naps_.was_worth_it(taken);
+    if (taken) return true;
+  }
   next_scan = Clock::now() + scan_interval;
   for (;;) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
@@ -217,7 +209,7 @@ bool CompletionHub::wait(std::chrono::nanoseconds spin, const Deadline& deadline
     const EventCount::Key key = signal_.ended.key();
     const bool taken = look(1);
     signal_.note_sleeper();
-    if (!taken) signal_.ended.wait(key, expects || deadline ? sleep : no_timeout);
+    if (!taken) naps_.time([&] { signal_.ended.wait(key, expects || deadline ? sleep : no_timeout); });
     signal_.sleepers.fetch_sub(1, std::memory_order_relaxed);  // relaxed: who still counts it rings in vain
     if (taken || look(0)) return true;
   }

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -46,7 +45,7 @@ struct ExchangeSizes {
 /// Held by the pool, by each slot in use, and by the dispatch thread.
 class Exchange final : public Retained {
  public:
-  Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds spin);
+  Exchange(const ExchangeSizes& sizes, const SpinTime& spin);
 
   /// Taken by every allocate() of a slot. Runs no code of the user's and is never held while waiting.
   std::mutex submit_mutex;
@@ -182,7 +181,7 @@ class Exchange final : public Retained {
 
  public:
   const HomeProcess home;
-  const std::chrono::nanoseconds spin;  // before a wait becomes a sleep
+  SpinTime spin;  // before a wait becomes a sleep
   SharedMapping mapping;
 
  private:
@@ -195,6 +194,7 @@ class Exchange final : public Retained {
   SlotTable slots;
   BlockAllocator arguments;
   BlockAllocator data;
+  Naps naps;
   CompletionHub hub;
   Dispatcher dispatcher;
   CondemnedTasks condemned;
@@ -214,8 +214,8 @@ class Exchange final : public Retained {
   std::atomic<std::uint64_t> local_tickets_{1};  // a fresh slot says 0
 };
 
-inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds spin_budget)
-    : plan_(MemoryPlan::divide(sizes.total, sizes.workers, fixed_part(sizes), sizes.rings)), spin(spin_budget),
+inline Exchange::Exchange(const ExchangeSizes& sizes, const SpinTime& spin_time)
+    : plan_(MemoryPlan::divide(sizes.total, sizes.workers, fixed_part(sizes), sizes.rings)), spin(spin_time),
       mapping(plan_.total()),
       pool_part_(mapping.commit(mapping.begin(), plan_.fixed)
                      ? carve(sizes.own)
@@ -226,8 +226,8 @@ inline Exchange::Exchange(const ExchangeSizes& sizes, std::chrono::nanoseconds s
       outbox(mapping, carve(Outbox::table_size), mapping.begin() + plan_.total() - plan_.outbox, plan_.outbox),
       slots(mapping, ring_part() + plan_.rings, plan_.slots / sizeof(Slot)),
       arguments(mapping, ring_part() + plan_.rings + plan_.slots, plan_.arguments),
-      data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data),
-      hub(slots, rings_, sizes.workers, *signal_), dispatcher(*this, hub), condemned(sizes.most_workers),
+      data(mapping, ring_part() + plan_.rings + plan_.slots + plan_.arguments, plan_.data), naps(spin, *signal_),
+      hub(slots, rings_, sizes.workers, *signal_, naps), dispatcher(*this, hub), condemned(sizes.most_workers),
       abandoned_(slots) {
   for (std::size_t i = 0; i < sizes.most_workers; ++i) ::new (static_cast<void*>(&rings_[i])) CompletionRing;
 }

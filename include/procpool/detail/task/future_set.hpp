@@ -30,7 +30,7 @@ class FutureSet {
   /// The next one to end; empty at the deadline. Only while size() is above zero.
   [[nodiscard]] std::optional<std::size_t> next(const Deadline& deadline) {
     if (!home_.home.is_here()) throw_away_from_home("a loop over futures", home_.home);
-    const std::optional<std::size_t> key = set_.next(home_.spin, deadline);
+    const std::optional<std::size_t> key = set_.next(home_.spin.of_caller(), deadline);
     if (key) stand_ins_.erase(*key);
     return key;
   }

@@ -158,14 +158,19 @@ static_assert(sizeof(ResultHandle) == 16, "a future is no more than this");
 /// waiting for this very CPU: a look that is no longer than its way is not begun.
 inline StateWord ResultHandle::look(const Deadline& deadline, StateWord word) const {
   constexpr std::chrono::microseconds way_of_a_woken_worker{50};
-  const std::chrono::nanoseconds spin = exchange_->spin;
-  if (woke_worker_ && word.phase() == Phase::queued && spin <= way_of_a_woken_worker) return word;
+  constexpr std::chrono::nanoseconds glance{2'000};
+  const SpinTime& time = exchange_->spin;
+  if (woke_worker_ && word.phase() == Phase::queued && time.longest() <= way_of_a_woken_worker) return word;
   const auto at_most = [&deadline](std::chrono::nanoseconds budget) {
     return deadline ? std::min(budget, next_sleep(deadline)) : budget;
   };
+  const Slot& slot = exchange_->slots[handle_];
+  // A result that is on its way is found without a look at the workers, which would slow down the one who sends it.
+  for (Spinner first(at_most(std::min(time.longest(), glance))); !word.is_final() && first.spin();) word = slot.load();
+  if (word.is_final()) return word;
+  const std::chrono::nanoseconds spin = time.of_caller();
   Spinner until_claimed(at_most(woke_worker_ ? spin : spin * 8));
   Spinner until_ended(at_most(spin));
-  const Slot& slot = exchange_->slots[handle_];
   while (!word.is_final() && (word.phase() == Phase::queued ? until_claimed : until_ended).spin()) word = slot.load();
   return word;
 }
@@ -175,6 +180,10 @@ inline bool ResultHandle::wait(const Deadline& deadline) const {
   StateWord word = slot.load();
   if (word.is_final()) return true;
   word = look(deadline, word);
+  if (!word.is_final() && exchange_->naps.nap(next_sleep(deadline))) {
+    word = slot.load();
+    exchange_->naps.was_worth_it(word.is_final());
+  }
   while (!word.is_final()) {
     const std::chrono::nanoseconds sleep = next_sleep(deadline);
     if (sleep < sleep.zero()) return false;
@@ -182,7 +191,7 @@ inline bool ResultHandle::wait(const Deadline& deadline) const {
     word = set_flag(slot, [](StateWord seen) { return seen.with_waiting(); });
     exchange_->signal().note_sleeper();
     // Whoever ends the task changes the word first and wakes after; no later change is slept through.
-    if (!word.is_final()) slot.sleep(word, sleep);
+    if (!word.is_final()) exchange_->naps.time([&] { slot.sleep(word, sleep); });
     word = slot.load();
   }
   return true;

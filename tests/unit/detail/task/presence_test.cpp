@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include <procpool/detail/pool/presence.hpp>
+#include <procpool/detail/task/presence.hpp>
 
 #include "../../../support/catch.hpp"
 
@@ -72,6 +72,29 @@ TEST_CASE("a worker is idle while it looks or sleeps") {
     presence.stop_looking(worker);
     CHECK_FALSE(presence.was_idle(worker));
   }
+}
+
+TEST_CASE("workers are awake from their arrival until they sleep or leave, and idle ones are seen in every group") {
+  Workers workers(40);
+  Presence& presence = workers.presence;
+  CHECK(presence.were_awake() == 0);
+  for (const WorkerIndex worker : {0U, 31U, 32U, 39U}) presence.arrive(worker);
+  CHECK(presence.were_awake() == 4);
+  for (const WorkerIndex worker : {0U, 31U, 32U, 39U}) {
+    CHECK_FALSE(presence.had_idle());
+    presence.start_looking(worker);
+    CHECK(presence.had_idle());
+    CHECK(presence.were_awake() == 4);
+    presence.fall_asleep(worker);
+    CHECK(presence.had_idle());
+    CHECK(presence.were_awake() == 3);
+    presence.stop_looking(worker);
+    CHECK(presence.were_awake() == 4);
+  }
+  presence.fall_asleep(39);
+  presence.leave(39);
+  CHECK_FALSE(presence.had_idle());
+  CHECK(presence.were_awake() == 3);
 }
 
 TEST_CASE("each of many sleepers can be chosen, in every group, once") {

@@ -4,7 +4,7 @@
 /// @file
 /// Which workers look for work, and which sleep until they are woken.
 ///
-/// Shared by  the workers, each changing its own two bits; whoever wakes a sleeper turns it into a looker at that
+/// Shared by  the workers, each changing its own three bits; whoever wakes a sleeper turns it into a looker at that
 ///            moment, so that the next submit wakes nobody; the supervisor clears the bits of the dead.
 /// Progress   lock-free; one load tells for 32 workers.
 /// Crash      a looker that dies or is stopped would keep others asleep: the supervisor's tick rings everyone while
@@ -34,7 +34,20 @@ class Presence {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&groups_[i])) Group;
   }
 
-  // A worker, about itself. Each is a seq_cst read-modify-write: what it looks at afterwards is newer than the bits.
+  // A worker, about itself.
+
+  /// From now on it looks for work, runs a task, or sleeps.
+  void arrive(WorkerIndex worker) noexcept {
+    groups_[worker / 32].present.fetch_or(bit(worker), std::memory_order_relaxed);  // relaxed: only counted
+  }
+
+  /// From now on it does none of that. If it has died: whoever buries it.
+  void leave(WorkerIndex worker) noexcept {
+    stop_looking(worker);
+    groups_[worker / 32].present.fetch_and(~bit(worker), std::memory_order_relaxed);  // relaxed: only counted
+  }
+
+  // Each is a seq_cst read-modify-write: what it looks at afterwards is newer than the bits.
 
   void start_looking(WorkerIndex worker) noexcept { change(worker, asleep_bit(worker), looking_bit(worker)); }
   void stop_looking(WorkerIndex worker) noexcept { change(worker, looking_bit(worker) | asleep_bit(worker), 0); }
@@ -64,6 +77,27 @@ class Presence {
     return looking > most_lookers;
   }
 
+  /// How many workers look for work or run a task.
+  [[nodiscard]] std::size_t were_awake() const noexcept {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      // relaxed: racy by nature
+      const auto asleep = static_cast<std::uint32_t>(groups_[i].bits.load(std::memory_order_relaxed) >> 32);
+      const std::uint32_t present = groups_[i].present.load(std::memory_order_relaxed);  // relaxed: as above
+      count += static_cast<std::size_t>(std::popcount(present & ~asleep));
+    }
+    return count;
+  }
+
+  /// True if any worker looks for work or sleeps.
+  [[nodiscard]] bool had_idle() const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) {
+      // (4) seq_cst-load, pairs with (1): the load of the lemma in naps.hpp.
+      if (groups_[i].bits.load(std::memory_order_seq_cst) != 0) return true;
+    }
+    return false;
+  }
+
   /// True if the worker said that it has no task in hand.
   [[nodiscard]] bool was_idle(WorkerIndex worker) const noexcept {
     // relaxed: racy by nature
@@ -73,18 +107,20 @@ class Presence {
 
  private:
   struct alignas(64) Group {
-    std::atomic<std::uint64_t> bits{0};  // low half: looking; high half: asleep; see above for who writes
+    std::atomic<std::uint64_t> bits{0};     // low half: looking; high half: asleep; see above for who writes
+    std::atomic<std::uint32_t> present{0};  // of workers that have arrived and not left; the same writers
   };
 
   static std::size_t groups(std::size_t workers) noexcept { return (workers + 31) / 32; }
+  static std::uint32_t bit(WorkerIndex worker) noexcept { return std::uint32_t{1} << worker % 32; }
   static std::uint64_t looking_bit(WorkerIndex worker) noexcept { return std::uint64_t{1} << worker % 32; }
   static std::uint64_t asleep_bit(WorkerIndex worker) noexcept { return std::uint64_t{1} << (32 + worker % 32); }
 
   void change(WorkerIndex worker, std::uint64_t clear, std::uint64_t set) noexcept {
     std::atomic<std::uint64_t>& bits = groups_[worker / 32].bits;
     std::uint64_t now = bits.load(std::memory_order_relaxed);  // relaxed: the exchange below checks it
-    // (1) seq_cst-rmw, pairs with (2), (3): a submitter that does not see these bits published before it. relaxed: what
-    // a failure reads is checked by the next exchange.
+    // (1) seq_cst-rmw, pairs with (2), (3), (4): a submitter that does not see these bits published before it. relaxed:
+    // what a failure reads is checked by the next exchange.
     while (
         !bits.compare_exchange_weak(now, (now & ~clear) | set, std::memory_order_seq_cst, std::memory_order_relaxed)) {
     }
