@@ -105,7 +105,7 @@ TEST_CASE("a pool works with every policy of waiting") {
   }
 }
 
-TEST_CASE("pinned workers have one CPU each") {
+TEST_CASE("pinned workers have one CPU each, and those that replace them the same") {
   const auto usable_here = [] {
     cpu_set_t cpus;
     ::sched_getaffinity(0, sizeof cpus, &cpus);
@@ -119,6 +119,8 @@ TEST_CASE("pinned workers have one CPU each") {
   ProcessPool pinned{{.workers = 3, .pin_workers = true}};
   const auto places = pinned.run_on_each_worker(usable_here);
   for (std::size_t i = 0; i < places.size(); ++i) CHECK(places[i] == std::vector{usable[i % usable.size()]});
+  CHECK_THROWS_AS(pinned.run_on_each_worker([] { ::raise(SIGKILL); }), procpool::WorkerDied);
+  CHECK(pinned.run_on_each_worker(usable_here) == places);
   ProcessPool free{1};
   CHECK(free.submit(usable_here).get() == usable);
 }
