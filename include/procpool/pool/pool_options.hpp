@@ -28,6 +28,10 @@ namespace procpool {
 /// by few, so that one of large arguments does not wait for ever beside many of small ones. The arguments of tasks that
 /// run come on top, and those of ended tasks whose futures are held. A lazy map counts what it has under way itself,
 /// ended or not: beyond a chunk for each worker, no more than `queue_bytes`.
+///
+/// The system gives the pool memory as it is used, up to `shared_memory`. What arguments, results and arrays leave is
+/// used again, first what lies in front; of each of the three, what lies behind the first 16 MiB and was not used for 3
+/// to 6 s goes back to the system.
 struct PoolOptions {
   int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
   int min_workers = 0;                        ///< more than these leave after 3 s without work; 0: none leaves

@@ -3,6 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +16,7 @@
 #include <procpool/serial/decoder.hpp>
 
 #include "../../support/catch.hpp"
+#include "../../support/leftovers.hpp"
 #include "round_trip.hpp"
 
 using namespace procpool;
@@ -196,4 +201,60 @@ TEST_CASE("one value is all that a result's block may hold") {
   encoding.add('x');
   const Block block(encoding);
   CHECK_THROWS_AS(decode_value<int>(block.bytes()), SerializationError);
+}
+
+namespace {
+
+/// What the system says of the memory there: the flags of its mapping, "hg" for huge pages among them (proc(5)).
+std::string flags_of_memory_at(const void* at) {
+  std::ifstream maps("/proc/self/smaps");
+  bool is_there = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
+      const auto address = reinterpret_cast<std::uintptr_t>(at);
+      is_there = begin <= address && address < end;
+    }
+    if (is_there && line.starts_with("VmFlags:")) return line + ' ';
+  }
+  return "";
+}
+
+template <class T>
+struct OwnAllocator : std::allocator<T> {
+  template <class Other>
+  struct rebind {
+    using other = OwnAllocator<Other>;
+  };
+};
+
+template <class Container>
+Container decoded(std::size_t count) {
+  Encoding encoding;
+  const Container sent(count, 'x');
+  encoding.add(sent);
+  std::vector<std::byte> bytes(encoding.size() + block_alignment);
+  std::byte* const block = bytes.data() + padding_at(reinterpret_cast<std::uintptr_t>(bytes.data()), block_alignment);
+  encoding.write_to(block);
+  return Decoder(std::span(block, encoding.size())).next<Container>();
+}
+
+template <class Container>
+bool has_huge_pages(std::size_t count) {
+  const auto arrived = decoded<Container>(count);
+  REQUIRE(arrived == Container(count, 'x'));
+  return flags_of_memory_at(arrived.data() + count / 2).find(" hg ") != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("large contiguous data arrives in huge pages, where the system has them") {
+  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) return support::skip_case("no huge pages here");
+  CHECK(has_huge_pages<std::vector<char>>(16 * huge_page));
+  CHECK(has_huge_pages<std::string>(16 * huge_page));
+}
+
+TEST_CASE("memory of an allocator of the user's is left as it is") {
+  CHECK_FALSE(has_huge_pages<std::vector<char, OwnAllocator<char>>>(20 * huge_page));
 }

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <vector>
 
+#include <procpool/detail/memory/granted_memory.hpp>
 #include <procpool/detail/memory/region.hpp>
 #include <procpool/detail/os/process_identity.hpp>
 
@@ -25,7 +26,7 @@ namespace procpool::detail {
 class BlockAllocator {
  public:
   BlockAllocator(const SharedMapping& mapping, std::byte* begin, std::size_t size) noexcept
-      : region_(mapping, begin, size) {}
+      : region_(mapping, begin, size), granted_(mapping, begin, size) {}
 
   /// A block of at least `bytes` bytes, aligned to 64, committed; null if the region has no room or the system no
   /// memory. Throws bad_alloc, and nothing has changed, if this process has no memory to know of another block.
@@ -33,6 +34,19 @@ class BlockAllocator {
 
   /// Gives back what allocate(bytes) returned, with the same `bytes`. Takes no memory.
   void release(std::byte* block, std::size_t bytes) noexcept;
+
+  /// Of memory that nobody uses: see GrantedMemory.
+  void begin_round() noexcept {
+    const std::lock_guard lock(mutex_);
+    granted_.begin_round();
+  }
+  /// Gives back to the system what has long been unused, up to `most` bytes. How many.
+  std::size_t give_back_unused(std::size_t most) noexcept;
+  /// Bytes that would be given back if they were long unused, at some moment during the call.
+  [[nodiscard]] std::size_t was_above_kept() const {
+    const std::lock_guard lock(mutex_);
+    return granted_.above_kept();
+  }
 
   [[nodiscard]] const Region& region() const noexcept { return region_; }
   [[nodiscard]] const HomeProcess& home() const noexcept { return home_; }
@@ -74,6 +88,7 @@ class BlockAllocator {
   const HomeProcess home_;
   mutable std::mutex mutex_;
   Region region_;
+  GrantedMemory granted_;
   std::size_t untouched_ = 0;   // offset behind which no run was ever handed out
   std::size_t runs_out_ = 0;    // handed out and not back
   std::vector<Run> free_runs_;  // by offset, no two adjacent, and behind each one that is out; room for one for each
@@ -126,22 +141,28 @@ inline std::byte* BlockAllocator::allocate_run(std::size_t bytes) {
   make_room(free_runs_, runs_out_ + 1);
   const auto fitting =
       std::find_if(free_runs_.begin(), free_runs_.end(), [bytes](const Run& run) { return run.bytes >= bytes; });
-  std::size_t offset = untouched_;
-  if (fitting != free_runs_.end()) {
-    offset = fitting->offset;
-    *fitting = {offset + bytes, fitting->bytes - bytes};
-    if (fitting->bytes == 0) free_runs_.erase(fitting);
-  } else if (bytes <= region_.size() - untouched_ && region_.ensure(untouched_ + bytes)) {
+  const std::size_t offset = fitting != free_runs_.end() ? fitting->offset : untouched_;
+  if (bytes > region_.size() - offset || !granted_.grant(offset, bytes)) return nullptr;
+  if (fitting == free_runs_.end()) {
     untouched_ += bytes;
   } else {
-    return nullptr;
+    *fitting = {offset + bytes, fitting->bytes - bytes};
+    if (fitting->bytes == 0) free_runs_.erase(fitting);
   }
   ++runs_out_;
   return region_.begin() + offset;
 }
 
+inline std::size_t BlockAllocator::give_back_unused(std::size_t most) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::size_t given = granted_.give_back(untouched_, region_.size() - untouched_, most);
+  for (const Run& run : free_runs_) given += granted_.give_back(run.offset, run.bytes, most - given);
+  return given;
+}
+
 inline void BlockAllocator::release_run(Run run) noexcept {
   --runs_out_;
+  granted_.leave(run.offset, run.bytes);
   auto next = std::lower_bound(free_runs_.begin(), free_runs_.end(), run.offset,
                                [](const Run& free, std::size_t offset) { return free.offset < offset; });
   if (next != free_runs_.begin() && std::prev(next)->end() == run.offset) {

@@ -42,6 +42,12 @@ class SharedMapping {
   /// Makes pages usable before anyone touches them: a refusal here is `false`, a refusal at a touch would be SIGBUS.
   [[nodiscard]] bool commit(const std::byte* from, std::size_t bytes) const noexcept;
 
+  /// Gives whole pages back to the system; they are to be made usable again before anyone touches them. False if it
+  /// does not take them: this process has locked its memory (mlockall(2)), say.
+  [[nodiscard]] bool give_back(const std::byte* from, std::size_t bytes) const noexcept {
+    return ::madvise(begin() + (from - begin()), bytes, MADV_REMOVE) == 0;
+  }
+
   /// From now on a write to this part by this process, and by those that it forks, is a SIGSEGV. It begins with a page.
   void make_read_only(const std::byte* from, std::size_t bytes) const noexcept {
     ::mprotect(begin() + (from - begin()), bytes, PROT_READ);  // A refusal costs this guard only.

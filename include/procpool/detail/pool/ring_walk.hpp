@@ -4,6 +4,11 @@
 /// @file
 /// Moves the head of a ring over cells whose tasks were claimed, cancelled or taken.
 
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+
+#include <procpool/detail/pool/pool_layout.hpp>
 #include <procpool/detail/result/slot_table.hpp>
 #include <procpool/detail/ring/ring.hpp>
 
@@ -23,6 +28,16 @@ namespace procpool::detail {
     }
     ring.pass(position);
   }
+}
+
+/// Tasks in the rings; an upper bound, and zero only if there is none. The walk of each mends a head that a wild write
+/// has ruined.
+[[nodiscard]] inline std::size_t tasks_waiting(PoolLayout& layout, const SlotTable& slots) noexcept {
+  std::size_t sum = 0;
+  for (RingAndSpace& each : layout.rings()) {
+    if (walk_to_live_head(each.ring, slots)) sum += std::max<std::size_t>(1, each.ring.was_size());
+  }
+  return sum;
 }
 
 }  // namespace procpool::detail

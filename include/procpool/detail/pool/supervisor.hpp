@@ -32,6 +32,7 @@
 #include <procpool/detail/pool/ring_walk.hpp>
 #include <procpool/detail/pool/stopped_workers.hpp>
 #include <procpool/detail/pool/unready_lives.hpp>
+#include <procpool/detail/pool/unused_memory.hpp>
 #include <procpool/detail/pool/zygote_link.hpp>
 
 namespace procpool::detail {
@@ -97,7 +98,6 @@ class Supervisor {
   void run();
   void sleep_or_tick();
   [[nodiscard]] bool listen_for_a_tick();
-  [[nodiscard]] std::size_t tasks_waiting();
   [[nodiscard]] bool work_is_outstanding();
   void tick();
   void insist_on_end();
@@ -118,6 +118,7 @@ class Supervisor {
   Births births_;
   UnreadyLives unready_lives_;
   StoppedWorkers stopped_workers_;
+  UnusedMemory unused_memory_;
   DeathCounts deaths_;
   Attempts attempts_;                                               // since the last tick began
   const std::exception_ptr zygote_loss_ = std::make_exception_ptr(  // made while there is memory for it
@@ -135,7 +136,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
                               std::function<void(const std::exception_ptr&)> on_break)
     : exchange_(exchange), layout_(layout), zygote_(zygote), on_break_(std::move(on_break)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
-      births_(layout, least), deaths_(layout.most_workers()) {
+      births_(layout, least), unused_memory_(exchange, layout), deaths_(layout.most_workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
   want_lives();
   exchange_.condemned.set_bell(bell_.get());
@@ -162,7 +163,8 @@ inline void Supervisor::run() {
 /// publishes later sees that it sleeps.
 inline void Supervisor::sleep_or_tick() {
   const bool is_ending = is_end_expected_.load(std::memory_order_relaxed);  // relaxed: the bell tells of the end
-  if (is_ending || attempts_.has_failed() || work_is_outstanding()) ticks_without_work_ = 0;
+  const bool is_busy = is_ending || attempts_.has_failed() || unused_memory_.is_more() || work_is_outstanding();
+  if (is_busy) ticks_without_work_ = 0;
   if (++ticks_without_work_ < lingering_ticks) {
     is_zygote_gone_ = listen_for_a_tick();
     return;
@@ -176,15 +178,18 @@ inline void Supervisor::sleep_or_tick() {
     const std::lock_guard lock(exchange_.submit_mutex);
     is_asleep_.store(true, std::memory_order_relaxed);  // relaxed: the lock orders it
   }
+  ticks_without_work_ = 0;
   if (!all_ended || work_is_outstanding()) {
     is_zygote_gone_ = listen_for_a_tick();
   } else {
     exchange_.sweep(SIZE_MAX);  // Nobody will until the next call that does.
     deadlines_.pause();
-    is_zygote_gone_ = zygote_.listen(bell_.get(), -1);
+    const std::optional<int> pause = unused_memory_.milliseconds_to_next_round(std::chrono::steady_clock::now());
+    is_zygote_gone_ = zygote_.listen(bell_.get(), pause.value_or(-1));
+    const bool is_round = pause && unused_memory_.is_due(std::chrono::steady_clock::now());
+    if (is_round) ticks_without_work_ = lingering_ticks - 1;  // There was no work.
   }
   is_asleep_.store(false, std::memory_order_relaxed);  // relaxed: who still sees it asleep rings in vain
-  ticks_without_work_ = 0;
 }
 
 inline bool Supervisor::listen_for_a_tick() {
@@ -192,18 +197,8 @@ inline bool Supervisor::listen_for_a_tick() {
   return zygote_.listen(bell_.get(), static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(length).count()));
 }
 
-/// In a ring; an upper bound, and zero only if there is none. The walk of each mends a head that a wild write has
-/// ruined.
-inline std::size_t Supervisor::tasks_waiting() {
-  std::size_t sum = 0;
-  for (RingAndSpace& each : layout_.rings()) {
-    if (walk_to_live_head(each.ring, exchange_.slots)) sum += std::max<std::size_t>(1, each.ring.was_size());
-  }
-  return sum;
-}
-
 inline bool Supervisor::work_is_outstanding() {
-  if (repair_.had_waiting() || tasks_waiting() != 0) return true;
+  if (repair_.had_waiting() || tasks_waiting(layout_, exchange_.slots) != 0) return true;
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // (5) acquire-load, pairs with (7) of worker.hpp, (4) of repair.hpp: the row, looked at next, names what was taken
     // out of the mailbox.
@@ -227,7 +222,7 @@ inline bool Supervisor::was_idle() {
 inline void Supervisor::tick() {
   exchange_.sweep(1024);
   std::uint64_t heads = 0;
-  bool tasks_wait = tasks_waiting() != 0;
+  bool tasks_wait = tasks_waiting(layout_, exchange_.slots) != 0;
   for (std::size_t i = 0; i < ring_count; ++i) heads += layout_.rings()[i].ring.head();
   for (std::size_t i = 0; i < layout_.workers(); ++i) {
     // relaxed: a hint; what it misses the next tick sees
@@ -248,7 +243,9 @@ inline void Supervisor::tick() {
   heads_ = heads;
   // relaxed: as in sleep_or_tick()
   if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();
-  if (deadlines_.tick(std::chrono::steady_clock::now())) zygote_.ring();
+  const auto now = std::chrono::steady_clock::now();
+  if (deadlines_.tick(now)) zygote_.ring();
+  attempts_.make([&] { unused_memory_.tick(now); });
   attempts_.make([this] { repair_.requeue_waiting(); });
   attempts_.make([this] { repair_.look_for_strays(1024); });
 }
@@ -294,7 +291,7 @@ inline void Supervisor::want_lives() {
   // (10) acquire-load, pairs with (3) of pool_core.hpp: all that was ever published had ended before it was set.
   const bool is_stopping = layout_.words().is_stopping.load(std::memory_order_acquire) != 0;
   // One for each task that waits: what another worker has in hand is no work for one more.
-  std::size_t waiting = tasks_waiting() + (repair_.had_waiting() ? 1 : 0);
+  std::size_t waiting = tasks_waiting(layout_, exchange_.slots) + (repair_.had_waiting() ? 1 : 0);
   waiting -= std::min(waiting, births_.coming_back());
   const auto is_needed = [&](std::size_t index, bool is_reserve) {
     if (!is_reserve && !is_stopping) return true;

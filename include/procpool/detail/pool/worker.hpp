@@ -202,6 +202,7 @@ inline std::optional<Worker::Claim> Worker::wait_for_work() noexcept {
     if (layout_.words().is_stopping.load(std::memory_order_relaxed) != 0) return std::nullopt;  // relaxed: looks again
     if (is_unwanted()) return std::nullopt;
   }
+  outbox_.leave_empty();
   const EventCount::Key key = row_.wake.key();
   layout_.presence.fall_asleep(index_);
   // Keeps the lemma "publish / looking": one more look after the bits.

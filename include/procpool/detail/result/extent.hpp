@@ -21,10 +21,12 @@ using Life = std::uint32_t;
 struct alignas(64) Extent {
   static constexpr Life orphaned = 0x80000000;  // with the life: its worker is dead, its results are not all taken
 
+  static constexpr Life being_cleared = 0x7FFFFFFF;  // in place of a life: the supervisor gives its pages back
+
   std::atomic<Life> owner{0};               // claimed by workers; freed by its worker, the parent or the supervisor
   std::atomic<std::uint32_t> run{0};        // 0: shared by small blocks; n: first of n that one large block takes
   std::atomic<std::uint64_t> allocated{0};  // blocks handed out; written by the owner, corrected by the supervisor
-  std::atomic<std::size_t> committed{0};    // bytes from its start that may be touched; raised by the owner
+  std::atomic<std::size_t> committed{0};    // bytes from its start that may be touched; written by the owner
   std::atomic<std::size_t> used{0};         // bytes handed out since it was last empty; written by the owner
   alignas(64) std::atomic<std::uint64_t> freed{0};  // blocks given back; written by the parent
 
@@ -56,7 +58,7 @@ struct alignas(64) Extent {
     if (owner.compare_exchange_strong(life, life | orphaned, std::memory_order_seq_cst)) free_if_empty_orphan();
   }
 
-  /// Makes it claimable again. Only when empty, by the living worker that owns it.
+  /// Makes it claimable again. Only when empty, by the living worker that owns it, or who has cleared it.
   void free() noexcept {
     run.store(0, std::memory_order_relaxed);  // relaxed: published by the store below
     // (3) release-store, pairs with (6): nobody touches the extent any more.
@@ -77,7 +79,12 @@ struct alignas(64) Extent {
   /// False of most extents that others have: a hint.
   [[nodiscard]] bool was_claimable() const noexcept {
     const Life seen = owner.load(std::memory_order_relaxed);  // relaxed: claim() and adopt() look again
-    return seen == 0 || (seen & orphaned) != 0;
+    return seen == 0 || seen == being_cleared || (seen & orphaned) != 0;
+  }
+
+  /// True if it will be free in a moment.
+  [[nodiscard]] bool was_being_cleared() const noexcept {
+    return owner.load(std::memory_order_relaxed) == being_cleared;  // relaxed: claim() looks again
   }
 
   /// For the owner; for others a hint.
@@ -86,7 +93,7 @@ struct alignas(64) Extent {
     return now <= size && bytes <= size - now;
   }
 
-  /// Claims it for `life`.
+  /// Claims it for `life`, or as `being_cleared`.
   [[nodiscard]] bool claim(Life life) noexcept {
     Life nobody = 0;
     // (6) acquire-rmw, pairs with (3), (5), (7): its former owner and the parent are done with it. relaxed: a failure

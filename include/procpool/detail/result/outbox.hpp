@@ -8,12 +8,17 @@
 /// Progress   lock-free. Nobody ever waits for space: the reader may be waiting for another result.
 /// Crash      the supervisor orphans the extents of a dead life; extent.hpp says how they come back.
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <vector>
 
+#include <procpool/detail/memory/granted_memory.hpp>
 #include <procpool/detail/memory/shared_mapping.hpp>
 #include <procpool/detail/os/page_size.hpp>
 #include <procpool/detail/result/extent.hpp>
@@ -35,10 +40,10 @@ class Outbox {
   static constexpr std::size_t table_size = most_extents * sizeof(Extent);
 
   /// `table` is zeroed and committed; `begin` is reserved only. Made before the first fork, then constant.
-  Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size) noexcept
+  Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size)
       : mapping_(&mapping), begin_(begin),
         extent_size_(std::max(smallest_extent, (size / most_extents + page_size() - 1) / page_size() * page_size())),
-        count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)) {
+        count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)), used_in_(count_) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&extents_[i])) Extent;
   }
 
@@ -77,16 +82,43 @@ class Outbox {
   /// The supervisor, after the death of `life`.
   void orphan(Life life) noexcept;
 
+  // Memory that nobody uses, as GrantedMemory has it. In the user's process only.
+
+  void begin_round() noexcept { round_.fetch_add(1, std::memory_order_relaxed); }  // relaxed: a hint for the next two
+
+  /// Gives back to the system what has long been unused, until it is `most` bytes or more. How many. One caller at a
+  /// time.
+  std::size_t give_back_unused(std::size_t most) noexcept;
+
+  /// Bytes that would be given back if they were long unused.
+  [[nodiscard]] std::size_t was_above_kept() const noexcept;
+
+  /// True if some worker keeps an extent in which no result has lain for long: it lets go of it before it sleeps.
+  [[nodiscard]] bool is_kept_by_sleepers() const noexcept;
+  /// The first extent that may be given back.
+  [[nodiscard]] std::size_t first_above_kept() const noexcept { return extents_for(always_kept); }
+
  private:
   static constexpr std::size_t commit_step = std::size_t{128} << 10;
 
   [[nodiscard]] std::size_t extents_for(std::size_t bytes) const noexcept {
     return (bytes + extent_size_ - 1) / extent_size_;
   }
+  /// As Extent::claim(), with room for `bytes` bytes in the extent.
+  [[nodiscard]] bool claim_with_room(std::size_t index, Life life, std::size_t bytes, Pages pages) noexcept;
+  /// True if no result has been taken out of it for long.
+  [[nodiscard]] bool was_long_unused(std::size_t index) const noexcept {
+    // relaxed: a hint
+    return is_long_unused(used_in_[index].load(std::memory_order_relaxed), round_.load(std::memory_order_relaxed));
+  }
+  void mark_used(std::size_t index) noexcept {
+    // relaxed: a hint
+    used_in_[index].store(round_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
   /// Bytes from the start of an extent that may be used.
   [[nodiscard]] std::size_t room_of(std::size_t index, Pages pages) const noexcept {
     if (pages == Pages::any) return extent_size_;
-    return extents_[index].committed.load(std::memory_order_relaxed);  // relaxed: it never becomes less
+    return extents_[index].committed.load(std::memory_order_relaxed);  // relaxed: the owner's, or a hint
   }
   [[nodiscard]] std::size_t run_length(std::size_t index) const noexcept {
     const std::size_t run = extents_[index].run.load(std::memory_order_relaxed);  // relaxed: published with the result
@@ -98,7 +130,24 @@ class Outbox {
   std::size_t extent_size_;
   std::size_t count_;
   Extent* extents_;
+  std::atomic<std::uint32_t> round_{1};
+  std::vector<std::atomic<std::uint32_t>> used_in_;  // the round in which a block of the extent was given back last
 };
+
+/// What is just being cleared is waited for: else a claim could fail though nobody uses what it needs. The supervisor,
+/// who clears it, waits for nobody; the bound is for what a wild write has made look so.
+inline bool Outbox::claim_with_room(std::size_t index, Life life, std::size_t bytes, Pages pages) noexcept {
+  constexpr int most_looks = 10'000;
+  if (room_of(index, pages) < bytes) return false;
+  Extent& extent = extents_[index];
+  for (int looks = 0; !extent.claim(life); ++looks) {
+    if (!extent.was_being_cleared() || looks == most_looks) return false;
+    ::usleep(100);
+  }
+  if (room_of(index, pages) >= bytes) return true;
+  extent.free();  // It was cleared meanwhile.
+  return false;
+}
 
 /// What does not suffice for its part of a run would not for an earlier part, so that a run begins behind it.
 inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes, Pages pages) noexcept {
@@ -106,7 +155,7 @@ inline std::optional<std::size_t> Outbox::claim(Life life, std::size_t bytes, Pa
   std::size_t first = 0;
   for (std::size_t index = 0; first + wanted <= count_; ++index) {
     const std::size_t needed = std::min(extent_size_, bytes - (index - first) * extent_size_);
-    if (room_of(index, pages) < needed || !extents_[index].claim(life)) {
+    if (!claim_with_room(index, life, needed, pages)) {
       while (first < index) extents_[first++].free();
       ++first;
     } else if (index + 1 - first == wanted) {
@@ -122,7 +171,7 @@ inline std::optional<std::size_t> Outbox::claim_shared(Life life, std::size_t by
     Extent& extent = extents_[index];
     const std::size_t room = room_of(index, pages);
     if (!extent.was_claimable() || room < bytes) continue;
-    if (extent.claim(life)) {
+    if (claim_with_room(index, life, bytes, pages)) {
       extent.used.store(0, std::memory_order_relaxed);  // relaxed: the owner's
       return index;
     }
@@ -148,13 +197,17 @@ inline bool Outbox::commit(std::size_t index, std::size_t bytes) noexcept {
 
 inline void Outbox::give_back(const std::byte* at) noexcept {
   const std::size_t index = static_cast<std::size_t>(at - begin_) / extent_size_;
+  mark_used(index);
   if (extents_[index].run.load(std::memory_order_relaxed) == 0) {  // relaxed: published with the result
     extents_[index].give_back();
     return;
   }
   const Life life = extents_[index].owner.load(std::memory_order_relaxed);  // relaxed: unchanged while `run` is set
   extents_[index].freed.fetch_add(1, std::memory_order_relaxed);            // relaxed: published with the owner
-  for (std::size_t run = run_length(index); run > 0; --run) extents_[index + run - 1].give_back_from_run(life);
+  for (std::size_t run = run_length(index); run > 0; --run) {
+    mark_used(index + run - 1);
+    extents_[index + run - 1].give_back_from_run(life);
+  }
 }
 
 inline void Outbox::orphan(Life life) noexcept {
@@ -168,6 +221,39 @@ inline void Outbox::orphan(Life life) noexcept {
       index += run_length(index) - 1;  // A large block was handed out: give_back() frees the run.
     }
   }
+}
+
+inline std::size_t Outbox::give_back_unused(std::size_t most) noexcept {
+  std::size_t given = 0;
+  for (std::size_t index = first_above_kept(); index < count_ && given < most; ++index) {
+    Extent& extent = extents_[index];
+    if (room_of(index, Pages::committed) == 0 || !was_long_unused(index)) continue;
+    if (!extent.claim(Extent::being_cleared)) continue;
+    if (mapping_->give_back(address(index), extent_size_)) {
+      extent.committed.store(0, std::memory_order_relaxed);  // relaxed: the owner's
+      given += extent_size_;
+    } else {
+      mark_used(index);
+    }
+    extent.free();
+  }
+  return given;
+}
+
+inline std::size_t Outbox::was_above_kept() const noexcept {
+  std::size_t bytes = 0;
+  for (std::size_t index = first_above_kept(); index < count_; ++index) {
+    bytes += std::min(extent_size_, room_of(index, Pages::committed));
+  }
+  return bytes;
+}
+
+inline bool Outbox::is_kept_by_sleepers() const noexcept {
+  for (std::size_t index = first_above_kept(); index < count_; ++index) {
+    const Extent& extent = extents_[index];
+    if (!extent.was_claimable() && extent.was_empty() && was_long_unused(index)) return true;
+  }
+  return false;
 }
 
 }  // namespace procpool::detail

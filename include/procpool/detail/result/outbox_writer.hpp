@@ -57,12 +57,20 @@ class OutboxWriter {
     is_filling_ = false;
   }
 
+  /// Before this worker sleeps: lets go of extents whose results were all read, unless it has no more than one that
+  /// would not be given back to the system.
+  void leave_empty() noexcept {
+    if (count_ == 0 || (count_ == 1 && current() < outbox_.first_above_kept())) return;
+    for (std::size_t i = count_; i > 0; --i) leave_if_empty(i - 1);
+  }
+
  private:
   static constexpr std::size_t alignment = 64;
   static constexpr std::size_t rewind_after = 4096;  // bytes; keeps a worker with few results open in its cache
 
   [[nodiscard]] std::span<std::uint16_t> extents() noexcept { return std::span(extents_).first(count_); }
   [[nodiscard]] std::size_t current() const noexcept { return extents_[count_ - 1]; }
+  void leave_if_empty(std::size_t i) noexcept;
   [[nodiscard]] bool begin_extent(std::optional<std::size_t> index) noexcept;
 
   [[nodiscard]] std::byte* allocate_alone(std::size_t bytes, std::uint32_t item) noexcept;
@@ -82,6 +90,7 @@ class OutboxWriter {
   bool is_filling_ = false;
   std::array<std::uint16_t, Outbox::most_extents> extents_{};  // shared ones of this life; the last is being filled
   std::size_t count_ = 0;                                      // of extents_
+  std::size_t rewinds_ = 0;
   static_assert(Outbox::most_extents <= std::size_t{std::numeric_limits<std::uint16_t>::max()} + 1);
 };
 
@@ -104,8 +113,17 @@ inline bool OutboxWriter::has_room_for(std::size_t bytes) noexcept {
   Extent& extent = outbox_.extent(current());
   if (extent.used.load(std::memory_order_relaxed) >= rewind_after && extent.was_empty()) {  // relaxed: the owner's
     extent.used.store(0, std::memory_order_relaxed);                                        // relaxed: the same
+    if (count_ > 1) leave_if_empty(rewinds_++ % (count_ - 1));
   }
   return extent.has_room(bytes, outbox_.extent_size());
+}
+
+inline void OutboxWriter::leave_if_empty(std::size_t i) noexcept {
+  Extent& extent = outbox_.extent(extents_[i]);
+  if (!extent.was_empty()) return;
+  extent.free();
+  std::copy(extents_.begin() + i + 1, extents_.begin() + count_, extents_.begin() + i);
+  --count_;
 }
 
 /// Goes on in an extent of this life that has emptied, gives further empty ones back, or claims another with room for
@@ -141,7 +159,9 @@ inline bool OutboxWriter::change_to_committed(std::size_t bytes) noexcept {
     std::swap(index, extents_[count_ - 1]);
     return true;
   }
-  return begin_extent(outbox_.claim_shared(life_, bytes, Pages::committed));
+  // An orphan may have been cleared before it became one.
+  return begin_extent(outbox_.claim_shared(life_, bytes, Pages::committed)) &&
+         outbox_.has_committed_room(current(), bytes);
 }
 
 /// A large block gets a run of extents to itself, which the parent frees as soon as it has read it.

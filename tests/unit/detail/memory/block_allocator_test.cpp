@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,7 +17,9 @@
 #include "../../../support/in_child.hpp"
 #include "../../../support/patience.hpp"
 #include "../../../support/refusing_operator_new.hpp"
+#include "../../../support/resident.hpp"
 
+using procpool::detail::always_kept;
 using procpool::detail::BlockAllocator;
 using procpool::detail::SharedBlock;
 using procpool::detail::SharedMapping;
@@ -25,11 +28,30 @@ using support::Refusals;
 namespace {
 
 constexpr std::size_t kibi = 1024;
+constexpr std::size_t mebi = 1024 * kibi;
 constexpr std::size_t size = 4096 * kibi;
 
 struct Memory {
   SharedMapping mapping{2 * size};
   BlockAllocator allocator{mapping, mapping.begin() + 4096 * 3, size};
+};
+
+/// With more than is always kept.
+struct LargeMemory {
+  static constexpr std::size_t above = 8 * mebi;
+
+  SharedMapping mapping{always_kept + above};
+  BlockAllocator allocator{mapping, mapping.begin(), mapping.size()};
+
+  /// A block of all that is always kept, in use until the end.
+  std::byte* kept = allocator.allocate(always_kept);
+
+  [[nodiscard]] std::size_t resident() const { return support::resident_bytes(mapping); }
+  /// What was unused before is long unused then.
+  void pass_rounds() {
+    allocator.begin_round();
+    allocator.begin_round();
+  }
 };
 
 }  // namespace
@@ -175,6 +197,65 @@ TEST_CASE("of an allocation for which the process has no memory, nothing of the 
       if (bytes > 16 * kibi) CHECK(memory.allocator.allocate(size) == memory.allocator.region().begin());
     }
   }
+}
+
+TEST_CASE("what nobody has used for a round goes back to the system, and is granted anew when it is used again") {
+  LargeMemory memory;
+  std::byte* const block = memory.allocator.allocate(LargeMemory::above);
+  REQUIRE(block != nullptr);
+  std::memset(block, 1, LargeMemory::above);
+  memory.allocator.release(block, LargeMemory::above);
+  CHECK(memory.allocator.was_above_kept() == LargeMemory::above);
+  memory.allocator.begin_round();
+  CHECK(memory.allocator.give_back_unused(SIZE_MAX) == 0);  // It was used in the round that has just passed.
+  CHECK(memory.resident() == memory.mapping.size());
+  memory.allocator.begin_round();
+  CHECK(memory.allocator.give_back_unused(SIZE_MAX) == LargeMemory::above);
+  CHECK(memory.resident() == always_kept);
+  CHECK(memory.allocator.was_above_kept() == 0);
+  CHECK(memory.allocator.give_back_unused(SIZE_MAX) == 0);
+  CHECK(memory.allocator.allocate(LargeMemory::above) == block);
+  CHECK(memory.resident() == memory.mapping.size());  // before anybody touches it
+  memory.pass_rounds();
+  CHECK(memory.allocator.give_back_unused(SIZE_MAX) == 0);  // It is in use.
+}
+
+TEST_CASE("no more goes back to the system at once than was asked for, and nothing that is in use") {
+  LargeMemory memory;
+  std::vector<std::byte*> blocks;
+  while (std::byte* block = memory.allocator.allocate(mebi + 1)) {
+    std::memset(block, static_cast<int>(blocks.size() + 1), mebi + 1);
+    blocks.push_back(block);
+  }
+  REQUIRE(blocks.size() == 7);
+  const std::size_t granted = memory.resident();
+  CHECK(memory.allocator.was_above_kept() == granted - always_kept);
+  for (std::size_t i = 0; i < blocks.size(); i += 2) memory.allocator.release(blocks[i], mebi + 1);
+  memory.pass_rounds();
+  std::size_t given = 0;
+  while (const std::size_t now = memory.allocator.give_back_unused(512 * kibi)) {
+    CHECK(now <= 512 * kibi);
+    given += now;
+  }
+  CHECK(given >= 3 * mebi);
+  CHECK(memory.resident() == granted - given);
+  CHECK(memory.allocator.was_above_kept() == granted - given - always_kept);
+  for (std::size_t i = 1; i < blocks.size(); i += 2) {
+    CHECK(std::all_of(blocks[i], blocks[i] + mebi + 1, [i](std::byte each) { return each == std::byte(i + 1); }));
+  }
+}
+
+TEST_CASE("what is used again and again stays granted, and so do the first bytes, however long they are unused") {
+  LargeMemory memory;
+  for (int round = 0; round < 5; ++round) {
+    memory.allocator.release(memory.allocator.allocate(LargeMemory::above), LargeMemory::above);
+    memory.allocator.begin_round();
+    CHECK(memory.allocator.give_back_unused(SIZE_MAX) == 0);
+  }
+  memory.allocator.release(memory.kept, always_kept);
+  memory.pass_rounds();
+  CHECK(memory.allocator.give_back_unused(SIZE_MAX) == LargeMemory::above);
+  CHECK(memory.resident() == always_kept);
 }
 
 TEST_CASE("a shared block goes back by itself, once") {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include <procpool/detail/result/outbox.hpp>
@@ -20,6 +21,7 @@
 
 #include "../../../support/catch.hpp"
 #include "../../../support/patience.hpp"
+#include "../../../support/resident.hpp"
 
 using procpool::detail::Extent;
 using procpool::detail::FillingWord;
@@ -32,6 +34,7 @@ namespace {
 
 constexpr std::size_t kibi = 1024;
 constexpr std::size_t extent_size = Outbox::smallest_extent;
+constexpr std::size_t kept_extents = procpool::detail::always_kept / extent_size;
 
 /// An outbox of a few extents.
 struct Memory {
@@ -391,4 +394,86 @@ TEST_CASE("a large result goes where memory was committed for one before, if the
   CHECK(worker.writer.allocate(2 * extent_size) == nullptr);
   memory.outbox.give_back(large);
   CHECK(memory.free_extents() == 5);
+}
+
+TEST_CASE("extents that nobody has used for a round are cleared, but for the first ones, and claimed as before") {
+  Memory memory(kept_extents + 8);
+  Writer writer(memory.outbox, 7);
+  const std::size_t size = (kept_extents + 8) * extent_size;
+  std::byte* const block = writer.writer.allocate(size);
+  REQUIRE(block != nullptr);
+  std::memset(block, 1, size);
+  const std::size_t resident = support::resident_bytes(memory.mapping);
+  memory.outbox.give_back(block);
+  CHECK(memory.outbox.was_above_kept() == 8 * extent_size);
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 0);  // It was used in the round that has just passed.
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.give_back_unused(1) == extent_size);
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 7 * extent_size);
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 0);
+  CHECK(memory.outbox.was_above_kept() == 0);
+  CHECK(support::resident_bytes(memory.mapping) == resident - 8 * extent_size);
+  CHECK(memory.free_extents() == kept_extents + 8);
+  CHECK(writer.writer.allocate(size) == block);
+  CHECK(support::resident_bytes(memory.mapping) == resident);  // before anybody touches it
+  memory.outbox.begin_round();
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 0);  // It is in use.
+}
+
+TEST_CASE("a worker that needs an extent that is just being cleared waits for it") {
+  Memory memory(3);
+  Extent& last = memory.outbox.extent(2);
+  REQUIRE(last.claim(Extent::being_cleared));
+  Writer writer(memory.outbox, 7);
+  const std::size_t size = GENERATE(3 * extent_size, kibi);
+  if (size == kibi) {
+    REQUIRE(memory.outbox.extent(0).claim(8));
+    REQUIRE(memory.outbox.extent(1).claim(8));
+  }
+  std::atomic<std::byte*> block{nullptr};
+  std::thread worker([&] { block = writer.writer.allocate(size); });
+  if (size != kibi) {  // It has come to the last.
+    CHECK(support::eventually([&] { return memory.outbox.extent(1).owner.load() == 7; }));
+  }
+  last.free();
+  worker.join();
+  CHECK(block.load() == memory.outbox.address(size == kibi ? 2 : 0));
+}
+
+TEST_CASE("a worker lets go of the extents that have emptied, as it works on and before it sleeps") {
+  Memory memory(kept_extents + 8);
+  const auto kept = memory.outbox.claim(9, kept_extents * extent_size);
+  REQUIRE(kept == std::size_t{0});
+  Writer writer(memory.outbox, 7);
+  std::vector<std::byte*> blocks;
+  while (std::byte* block = writer.writer.allocate(extent_size / 8)) blocks.push_back(block);
+  REQUIRE(blocks.size() == 64);
+  CHECK(memory.free_extents() == 0);
+  writer.writer.leave_empty();
+  CHECK(memory.free_extents() == 0);  // Results lie in all of them.
+  for (const std::byte* block : blocks) memory.outbox.give_back(block);
+  CHECK_FALSE(memory.outbox.is_kept_by_sleepers());
+  memory.outbox.begin_round();
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.is_kept_by_sleepers());
+  SECTION("as it works on") {
+    for (int i = 0; i < 20; ++i) memory.outbox.give_back(writer.writer.allocate(extent_size / 8));
+    CHECK(memory.free_extents() == 7);
+  }
+  SECTION("before it sleeps") {
+    writer.writer.leave_empty();
+    CHECK(memory.free_extents() == 8);
+    CHECK_FALSE(memory.outbox.is_kept_by_sleepers());
+    CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 8 * extent_size);
+  }
+}
+
+TEST_CASE("a worker that sleeps keeps an extent that would not be given back") {
+  Memory memory(2);
+  Writer writer(memory.outbox, 7);
+  memory.outbox.give_back(writer.writer.allocate(kibi));
+  writer.writer.leave_empty();
+  CHECK(memory.outbox.extent(0).owner.load() == 7);
 }

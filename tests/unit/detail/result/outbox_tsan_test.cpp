@@ -51,12 +51,14 @@ class Published {
 
 }  // namespace
 
-TEST_CASE("readers, workers and the supervisor of dead ones never give an extent out twice or lose one") {
-  constexpr std::size_t extents = 10;
+TEST_CASE("readers, workers, and a supervisor who clears what is unused, never give an extent out twice or lose one") {
+  constexpr std::size_t kept = procpool::detail::always_kept / Outbox::smallest_extent;
+  constexpr std::size_t extents = kept + 10;
   const int lives = support::is_full_run() ? 3000 : 100;
   const SharedMapping mapping(Outbox::table_size + extents * Outbox::smallest_extent);
   REQUIRE(mapping.commit(mapping.begin(), Outbox::table_size));
   Outbox outbox(mapping, mapping.begin(), mapping.begin() + Outbox::table_size, extents * Outbox::smallest_extent);
+  REQUIRE(outbox.claim(0x10000, kept * Outbox::smallest_extent) == std::size_t{0});  // The others may be cleared.
   Published published;
   std::atomic<bool> is_over{false};
   std::atomic<Life> next_life{1};
@@ -97,18 +99,31 @@ TEST_CASE("readers, workers and the supervisor of dead ones never give an extent
     }
   };
 
+  std::size_t cleared = 0;
+  const auto clear = [&] {
+    do {
+      outbox.begin_round();
+      outbox.begin_round();
+      static_cast<void>(outbox.is_kept_by_sleepers());
+      cleared += outbox.give_back_unused(SIZE_MAX);
+    } while (!is_over.load(std::memory_order_acquire));
+  };
+
   std::vector<std::thread> workers;
   std::vector<std::thread> readers;
+  std::thread clearer(clear);
   for (unsigned i = 0; i < 3; ++i) workers.emplace_back(work, i);
   for (int i = 0; i < 2; ++i) readers.emplace_back(read);
   for (auto& worker : workers) worker.join();
   is_over.store(true, std::memory_order_release);
   for (auto& reader : readers) reader.join();
+  clearer.join();
 
   std::size_t free = 0;
-  for (std::size_t i = 0; i < extents; ++i) {
+  for (std::size_t i = kept; i < extents; ++i) {
     free +=
         outbox.extent(i).owner.load() == 0 && outbox.extent(i).was_empty() && outbox.extent(i).run.load() == 0 ? 1 : 0;
   }
-  CHECK(free == extents);
+  CHECK(free == extents - kept);
+  CHECK(cleared > 0);
 }
