@@ -114,6 +114,12 @@ class Outbox {
   void mark_used(std::size_t index) noexcept {
     // relaxed: a hint
     used_in_[index].store(round_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    std::size_t end = used_end_.load(std::memory_order_relaxed);  // relaxed: a hint, as in the next line
+    while (end <= index && !used_end_.compare_exchange_weak(end, index + 1, std::memory_order_relaxed)) {
+    }
+  }
+  [[nodiscard]] std::size_t used_end() const noexcept {
+    return used_end_.load(std::memory_order_relaxed);  // relaxed: a hint
   }
   /// Bytes from the start of an extent that may be used.
   [[nodiscard]] std::size_t room_of(std::size_t index, Pages pages) const noexcept {
@@ -132,6 +138,7 @@ class Outbox {
   Extent* extents_;
   std::atomic<std::uint32_t> round_{1};
   std::vector<std::atomic<std::uint32_t>> used_in_;  // the round in which a block of the extent was given back last
+  std::atomic<std::size_t> used_end_{0};             // behind the last extent of which one was
 };
 
 /// What is just being cleared is waited for: else a claim could fail though nobody uses what it needs. The supervisor,
@@ -225,7 +232,7 @@ inline void Outbox::orphan(Life life) noexcept {
 
 inline std::size_t Outbox::give_back_unused(std::size_t most) noexcept {
   std::size_t given = 0;
-  for (std::size_t index = first_above_kept(); index < count_ && given < most; ++index) {
+  for (std::size_t index = first_above_kept(); index < used_end() && given < most; ++index) {
     Extent& extent = extents_[index];
     if (room_of(index, Pages::committed) == 0 || !was_long_unused(index)) continue;
     if (!extent.claim(Extent::being_cleared)) continue;
@@ -242,14 +249,14 @@ inline std::size_t Outbox::give_back_unused(std::size_t most) noexcept {
 
 inline std::size_t Outbox::was_above_kept() const noexcept {
   std::size_t bytes = 0;
-  for (std::size_t index = first_above_kept(); index < count_; ++index) {
+  for (std::size_t index = first_above_kept(); index < used_end(); ++index) {
     bytes += std::min(extent_size_, room_of(index, Pages::committed));
   }
   return bytes;
 }
 
 inline bool Outbox::is_kept_by_sleepers() const noexcept {
-  for (std::size_t index = first_above_kept(); index < count_; ++index) {
+  for (std::size_t index = first_above_kept(); index < used_end(); ++index) {
     const Extent& extent = extents_[index];
     if (!extent.was_claimable() && extent.was_empty() && was_long_unused(index)) return true;
   }
