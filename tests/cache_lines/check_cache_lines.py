@@ -38,7 +38,7 @@ def counted(program):
 
 def needless(lines):
     """False sharing: lines that move for nothing."""
-    return [f"{line['workers']} workers, {line['what']}: {place} moves {all_moves:.2f} times a task, {moves:.2f} vainly"
+    return [f"{line['workers']} workers, {line['what']}: {place} moves {all_moves:.2f} times, {moves:.2f} in vain"
             for line in lines for place, (all_moves, moves) in line["places"].items()
             if moves > MOST_NEEDLESS and place not in EXPECTED]
 
