@@ -15,6 +15,7 @@
 #include <cstdarg>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "machine.hpp"
 
@@ -113,6 +114,20 @@ PLAIN_OF(16)
 
 void __tsan_read_range(const void* a, std::size_t size) { plain(a, size, Access::read); }
 void __tsan_write_range(const void* a, std::size_t size) { plain(a, size, Access::write); }
+void* __tsan_memcpy(void* to, const void* from, std::size_t size) {
+  if (size > 0) plain(from, size, Access::read);
+  if (size > 0) plain(to, size, Access::write);
+  return std::memcpy(to, from, size);
+}
+void* __tsan_memmove(void* to, const void* from, std::size_t size) {
+  if (size > 0) plain(from, size, Access::read);
+  if (size > 0) plain(to, size, Access::write);
+  return std::memmove(to, from, size);
+}
+void* __tsan_memset(void* to, int byte, std::size_t size) {
+  if (size > 0) plain(to, size, Access::write);
+  return std::memset(to, byte, size);
+}
 void __tsan_vptr_read(const void*) {}
 void __tsan_vptr_update(const void*, const void*) {}
 void __tsan_func_entry(const void*) {}
