@@ -138,7 +138,6 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), repair_(exchange, layout), deadlines_(exchange, layout),
       births_(layout, least), unused_memory_(exchange, layout), deaths_(layout.most_workers()) {
   if (!bell_.is_open()) throw std::system_error(errno, std::generic_category(), "eventfd for a pool");
-  want_lives();
   exchange_.condemned.set_bell(bell_.get());
   const SignalBlock inherited_by_the_thread;  // The user's handlers run on the user's threads.
   thread_ = std::thread([this] { run(); });
@@ -146,6 +145,7 @@ inline Supervisor::Supervisor(Exchange& exchange, PoolLayout& layout, ZygoteLink
 
 inline void Supervisor::run() {
   ::pthread_setname_np(::pthread_self(), "procpool-super");
+  want_lives();  // here: woken by the thread that makes the pool, the zygote would take the CPU from it
   while (!is_zygote_gone_) {
     attempts_.make([this] { repair_.watch_memory(); });
     sleep_or_tick();
