@@ -151,7 +151,7 @@ class SlotTable {
   alignas(64) std::atomic<std::uintptr_t> returned_{none};  // list of release(), taken whole by allocate()
 };
 
-inline std::optional<Handle> SlotTable::allocate() {
+[[gnu::always_inline]] inline std::optional<Handle> SlotTable::allocate() {
   if (local_ == none) {
     // (3) acquire-rmw, pairs with (4): the links of the returned slots are visible.
     local_ = returned_.exchange(none, std::memory_order_acquire);
