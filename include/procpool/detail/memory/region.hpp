@@ -39,7 +39,7 @@ class Region {
  private:
   static constexpr std::size_t step = std::size_t{256} << 10;
 
-  [[nodiscard, gnu::noinline]] bool grow(std::size_t bytes) noexcept {
+  [[nodiscard]] bool grow(std::size_t bytes) noexcept {
     if (bytes > size_) return false;
     std::size_t now = committed_.load(std::memory_order_relaxed);  // relaxed: as in ensure()
     const std::size_t wanted = std::min(size_, (bytes + step - 1) / step * step);

@@ -135,6 +135,8 @@ class SlotTable {
     return !is_link(word) && (word & bit) != 0;
   }
 
+  /// One that never was in use.
+  [[nodiscard, gnu::cold]] std::optional<Handle> make_slot();
   void delete_note(Handle handle) noexcept;
 
   mutable std::mutex note_guard_;
@@ -151,18 +153,20 @@ class SlotTable {
   alignas(64) std::atomic<std::uintptr_t> returned_{none};  // list of release(), taken whole by allocate()
 };
 
-[[gnu::always_inline]] inline std::optional<Handle> SlotTable::allocate() {
+inline std::optional<Handle> SlotTable::allocate() {
   if (local_ == none) {
     // (3) acquire-rmw, pairs with (4): the links of the returned slots are visible.
     local_ = returned_.exchange(none, std::memory_order_acquire);
   }
-  if (local_ != none) {
-    const Handle handle = target_of(local_);
-    local_ = private_[handle].load(std::memory_order_relaxed);              // relaxed: ordered by (3)
-    private_[handle].store(0, std::memory_order_relaxed);                   // relaxed: published with the task
-    if (local_ != none) __builtin_prefetch(&slots_[target_of(local_)], 1);  // The next submit writes there.
-    return handle;
-  }
+  if (local_ == none) return make_slot();
+  const Handle handle = target_of(local_);
+  local_ = private_[handle].load(std::memory_order_relaxed);              // relaxed: ordered by (3)
+  private_[handle].store(0, std::memory_order_relaxed);                   // relaxed: published with the task
+  if (local_ != none) __builtin_prefetch(&slots_[target_of(local_)], 1);  // The next submit writes there.
+  return handle;
+}
+
+inline std::optional<Handle> SlotTable::make_slot() {
   const std::size_t fresh = used_.load(std::memory_order_relaxed);  // relaxed: written under the same lock
   if (fresh == capacity_ || !region_.ensure((fresh + 1) * sizeof(Slot))) return std::nullopt;
   ::new (static_cast<void*>(&slots_[fresh])) Slot;

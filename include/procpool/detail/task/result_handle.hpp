@@ -48,7 +48,7 @@ class ResultHandle {
     return *this;
   }
   ~ResultHandle() {
-    if (exchange_ != nullptr && exchange_->home.is_here()) drop(nullptr);
+    if (exchange_ != nullptr) leave();
   }
 
   [[nodiscard]] bool valid() const noexcept { return exchange_ != nullptr; }
@@ -144,6 +144,9 @@ class ResultHandle {
  private:
   [[nodiscard, gnu::cold]] std::exception_ptr why_exhausted(std::uint64_t bytes) const;
   [[nodiscard]] StateWord look(const Deadline& deadline, StateWord word) const;
+  [[gnu::noinline]] void leave() noexcept {
+    if (exchange_->home.is_here()) drop(nullptr);
+  }
   void drop(const ResultHeader* known) noexcept;
 
   Exchange* exchange_ = nullptr;
