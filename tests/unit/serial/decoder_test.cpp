@@ -3,9 +3,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,6 +13,7 @@
 #include <procpool/serial/decoder.hpp>
 
 #include "../../support/catch.hpp"
+#include "../../support/huge_pages.hpp"
 #include "../../support/leftovers.hpp"
 #include "round_trip.hpp"
 
@@ -205,21 +203,7 @@ TEST_CASE("one value is all that a result's block may hold") {
 
 namespace {
 
-/// What the system says of the memory there: the flags of its mapping, "hg" for huge pages among them (proc(5)).
-std::string flags_of_memory_at(const void* at) {
-  std::ifstream maps("/proc/self/smaps");
-  bool is_there = false;
-  for (std::string line; std::getline(maps, line);) {
-    std::uintptr_t begin = 0;
-    std::uintptr_t end = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) {
-      const auto address = reinterpret_cast<std::uintptr_t>(at);
-      is_there = begin <= address && address < end;
-    }
-    if (is_there && line.starts_with("VmFlags:")) return line + ' ';
-  }
-  return "";
-}
+constexpr std::size_t mebi = std::size_t{1} << 20;
 
 template <class T>
 struct OwnAllocator : std::allocator<T> {
@@ -244,17 +228,17 @@ template <class Container>
 bool has_huge_pages(std::size_t count) {
   const auto arrived = decoded<Container>(count);
   REQUIRE(arrived == Container(count, 'x'));
-  return flags_of_memory_at(arrived.data() + count / 2).find(" hg ") != std::string::npos;
+  return support::has_asked_for_huge_pages(arrived.data() + count / 2);
 }
 
 }  // namespace
 
 TEST_CASE("large contiguous data arrives in huge pages, where the system has them") {
-  if (!std::filesystem::exists("/sys/kernel/mm/transparent_hugepage")) return support::skip_case("no huge pages here");
-  CHECK(has_huge_pages<std::vector<char>>(16 * huge_page));
-  CHECK(has_huge_pages<std::string>(16 * huge_page));
+  if (!support::system_has_huge_pages()) return support::skip_case("no huge pages here");
+  CHECK(has_huge_pages<std::vector<char>>(32 * mebi));
+  CHECK(has_huge_pages<std::string>(32 * mebi));
 }
 
 TEST_CASE("memory of an allocator of the user's is left as it is") {
-  CHECK_FALSE(has_huge_pages<std::vector<char, OwnAllocator<char>>>(20 * huge_page));
+  CHECK_FALSE(has_huge_pages<std::vector<char, OwnAllocator<char>>>(40 * mebi));
 }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 
+#include "../../../support/huge_pages.hpp"
+
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
-#include <span>
-#include <string>
 
 #include <procpool/detail/os/huge_pages.hpp>
 
 #include "../../../support/catch.hpp"
 
 using procpool::detail::ask_for_huge_pages;
+using support::has_asked_for_huge_pages;
+using support::system_has_huge_pages;
 
 namespace {
 
@@ -34,23 +34,6 @@ class Memory {
 
   [[nodiscard]] std::byte* begin() const { return all_ + offset_; }
 
-  /// True if huge pages were asked for where `place` lies.
-  [[nodiscard]] static bool was_asked_for(const std::byte* place) {
-    const auto address = std::bit_cast<std::uintptr_t>(place);
-    std::ifstream maps("/proc/self/smaps");
-    bool is_here = false;
-    for (std::string line; std::getline(maps, line);) {
-      const std::size_t dash = line.find('-');
-      if (dash != std::string::npos && line.find_first_not_of("0123456789abcdef") == dash) {
-        is_here =
-            std::stoull(line, nullptr, 16) <= address && address < std::stoull(line.substr(dash + 1), nullptr, 16);
-      } else if (is_here && line.starts_with("VmFlags:")) {
-        return line.find(" hg") != std::string::npos;
-      }
-    }
-    return false;
-  }
-
  private:
   static std::byte* map(std::size_t bytes) {
     return static_cast<std::byte*>(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -61,22 +44,16 @@ class Memory {
   std::size_t offset_ = 0;
 };
 
-/// False where the kernel was built without them.
-bool system_has_huge_pages() {
-  const Memory memory(4 * megabyte);
-  return ::madvise(memory.begin(), 4 * megabyte, MADV_HUGEPAGE) == 0;
-}
-
 }  // namespace
 
 TEST_CASE("huge pages are asked for where whole ones lie in large memory, and not beside it") {
   const Memory memory(8 * megabyte);
   std::byte* const begin = memory.begin();
   ask_for_huge_pages(begin + 100, 6 * megabyte);
-  CHECK_FALSE(Memory::was_asked_for(begin));
-  CHECK(Memory::was_asked_for(begin + 2 * megabyte) == system_has_huge_pages());
-  CHECK(Memory::was_asked_for(begin + 6 * megabyte - 1) == system_has_huge_pages());
-  CHECK_FALSE(Memory::was_asked_for(begin + 6 * megabyte));
+  CHECK_FALSE(has_asked_for_huge_pages(begin));
+  CHECK(has_asked_for_huge_pages(begin + 2 * megabyte) == system_has_huge_pages());
+  CHECK(has_asked_for_huge_pages(begin + 6 * megabyte - 1) == system_has_huge_pages());
+  CHECK_FALSE(has_asked_for_huge_pages(begin + 6 * megabyte));
   std::fill_n(begin, 8 * megabyte, std::byte{1});
   CHECK(std::count(begin, begin + 8 * megabyte, std::byte{1}) == static_cast<std::ptrdiff_t>(8 * megabyte));
 }
@@ -85,5 +62,5 @@ TEST_CASE("no huge pages are asked for in memory of less than four megabytes, no
   const Memory memory(4 * megabyte);
   ask_for_huge_pages(memory.begin(), 4 * megabyte - 1);
   ask_for_huge_pages(nullptr, 0);
-  CHECK_FALSE(Memory::was_asked_for(memory.begin()));
+  CHECK_FALSE(has_asked_for_huge_pages(memory.begin()));
 }
