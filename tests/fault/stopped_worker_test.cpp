@@ -102,6 +102,21 @@ TEST_CASE("while one worker is stopped, in whatever state, the others do all the
   }
 }
 
+TEST_CASE("a worker that is stopped while it looks for work holds up one task, not each that comes later") {
+  ProcessPool pool{{.workers = 2, .wait = procpool::WaitPolicy::block}};
+  const std::vector<::pid_t> pids = pool.run_on_each_worker(support::pid_of_worker);
+  const Stopped stopped(pids[0]);
+  procpool::detail::PoolLayout& layout = pool.sender().core->layout();
+  layout.presence.start_looking(0);
+  // As a submit does it, which wakes nobody while somebody looks.
+  CHECK(support::eventually(
+      [&] {
+        check_that_tasks_run(pool, 1);
+        return layout.wake_one();
+      },
+      std::chrono::seconds(20)));
+}
+
 TEST_CASE("a task whose worker is stopped waits, and fails alone when the worker is killed") {
   const support::SharedGate gate;
   ProcessPool pool{2};

@@ -239,7 +239,10 @@ inline void Supervisor::tick() {
     }
   }
   // Somebody who sleeps while tasks wait was missed; and one who should have been rung may count as a looker.
-  if (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers())) layout_.wake_all();
+  if (tasks_wait && (heads == heads_ || layout_.presence.had_sleepers())) {
+    layout_.presence.forget_lookers();  // Were one of them stopped, each next task would wait for a tick, too.
+    layout_.wake_all();
+  }
   heads_ = heads;
   // relaxed: as in sleep_or_tick()
   if (is_end_expected_.load(std::memory_order_relaxed)) insist_on_end();

@@ -8,7 +8,7 @@
 ///            moment, so that the next submit wakes nobody; the supervisor clears the bits of the dead.
 /// Progress   lock-free; one load tells for 32 workers.
 /// Crash      a looker that dies or is stopped would keep others asleep: the supervisor's tick rings everyone while
-///            tasks wait and nothing moves.
+///            tasks wait and somebody sleeps or nothing moves, and whoever was to look then counts no more.
 
 #include <atomic>
 #include <bit>
@@ -58,6 +58,14 @@ class Presence {
   /// One of the first `workers` that sleeps, to be woken, now marked as looking; empty if somebody looks already or
   /// nobody sleeps.
   [[nodiscard]] std::optional<WorkerIndex> choose_sleeper(std::size_t workers) noexcept;
+
+  /// From now on nobody relies on those who look: one of them may be stopped. They see what is published all the same,
+  /// for whoever ends his look changes his bits first, whatever they say, and then looks once more.
+  void forget_lookers() noexcept {
+    constexpr std::uint64_t asleep = ~std::uint64_t{0} << 32;
+    // relaxed: it tells nothing
+    for (std::size_t i = 0; i < count_; ++i) groups_[i].bits.fetch_and(asleep, std::memory_order_relaxed);
+  }
 
   [[nodiscard]] bool had_sleepers() const noexcept {
     for (std::size_t i = 0; i < count_; ++i) {

@@ -48,6 +48,22 @@ TEST_CASE("nobody is woken while nobody sleeps, and nobody while somebody looks"
   CHECK_FALSE(presence.had_sleepers());
 }
 
+TEST_CASE("once lookers are forgotten a sleeper is woken, and a looker that falls asleep is one again") {
+  Workers workers(40);
+  Presence& presence = workers.presence;
+  for (const WorkerIndex worker : {0U, 39U}) presence.start_looking(worker);
+  for (const WorkerIndex worker : {7U, 33U}) presence.fall_asleep(worker);
+  presence.forget_lookers();
+  CHECK(workers.choose_sleeper() == WorkerIndex{7});
+  presence.fall_asleep(0);
+  presence.forget_lookers();
+  CHECK(workers.choose_sleeper() == WorkerIndex{0});
+  presence.forget_lookers();
+  CHECK(workers.choose_sleeper() == WorkerIndex{33});
+  presence.forget_lookers();
+  CHECK_FALSE(presence.had_sleepers());
+}
+
 TEST_CASE("those who look are a crowd from the fifth on, and sleepers are none") {
   Workers workers(40);
   Presence& presence = workers.presence;
