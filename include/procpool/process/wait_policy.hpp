@@ -13,7 +13,7 @@ namespace procpool {
 /// Whatever the policy, nobody looks where the workers that are awake leave him no CPU: with as many of them at work as
 /// CPUs are usable (see usable_cpus(); asked when the pool is made) callers sleep, with more so do workers that find no
 /// work. While short tasks keep all of these CPUs busy, a caller may be told of a result a quarter of a millisecond
-/// late: woken for each, it would take their time.
+/// late: woken for each, it would take their time. No more than four workers of a pool look at a time; others sleep.
 enum class WaitPolicy {
   spin,      ///< long (milliseconds): the shortest round trip, at the price of a busy CPU
   balanced,  ///< tens of microseconds: eight times that for a task not yet claimed, and not at all for one whose worker

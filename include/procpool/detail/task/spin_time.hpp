@@ -30,7 +30,7 @@ class SpinTime {
   /// For a worker, which is one of those awake.
   [[nodiscard]] std::chrono::nanoseconds of_worker() const noexcept { return with_room_for(0); }
 
-  /// True if, at some moment during the call, as many workers as there are CPUs had a task in hand, and none had not.
+  /// True if as many workers were seen awake as there are CPUs, and then each was seen with a task in hand.
   [[nodiscard]] bool were_all_busy() const noexcept {
     return workers_ && workers_->were_awake() >= cpus_ && !workers_->had_idle();
   }
