@@ -15,7 +15,7 @@ namespace procpool {
 /// work. While short tasks keep all of these CPUs busy, a caller may be told of a result a quarter of a millisecond
 /// late: woken for each, it would take their time. No more than four workers of a pool look at a time; others sleep.
 enum class WaitPolicy {
-  spin,      ///< long (milliseconds): the shortest round trip, at the price of a busy CPU
+  spin,      ///< long (milliseconds): the shortest round trip where a CPU is free for it, at the price of that CPU
   balanced,  ///< tens of microseconds: eight times that for a task not yet claimed, and not at all for one whose worker
              ///< had to be woken
   block,     ///< not at all: no CPU time is spent on waiting
