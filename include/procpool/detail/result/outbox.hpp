@@ -33,17 +33,19 @@ enum class Pages : std::uint8_t {
 
 class Outbox {
  public:
-  static constexpr std::size_t most_extents = 2048;
+  static constexpr std::size_t most_extents = 2047;
   static constexpr std::size_t smallest_extent = std::size_t{256} << 10;
 
-  /// Bytes of bookkeeping that an outbox needs.
-  static constexpr std::size_t table_size = most_extents * sizeof(Extent);
+  /// Bytes of bookkeeping that an outbox needs: its extents, and behind them how many there ever was memory for.
+  static constexpr std::size_t table_size = (most_extents + 1) * sizeof(Extent);
 
   /// `table` is zeroed and committed; `begin` is reserved only. Made before the first fork, then constant.
   Outbox(const SharedMapping& mapping, std::byte* table, std::byte* begin, std::size_t size)
       : mapping_(&mapping), begin_(begin),
         extent_size_(std::max(smallest_extent, (size / most_extents + page_size() - 1) / page_size() * page_size())),
-        count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)), used_in_(count_) {
+        count_(size / extent_size_), extents_(reinterpret_cast<Extent*>(table)),
+        committed_end_(::new(static_cast<void*>(table + most_extents * sizeof(Extent))) std::atomic<std::size_t>{0}),
+        used_in_(count_) {
     for (std::size_t i = 0; i < count_; ++i) ::new (static_cast<void*>(&extents_[i])) Extent;
   }
 
@@ -114,12 +116,15 @@ class Outbox {
   void mark_used(std::size_t index) noexcept {
     // relaxed: a hint
     used_in_[index].store(round_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    std::size_t end = used_end_.load(std::memory_order_relaxed);  // relaxed: a hint, as in the next line
-    while (end <= index && !used_end_.compare_exchange_weak(end, index + 1, std::memory_order_relaxed)) {
-    }
   }
-  [[nodiscard]] std::size_t used_end() const noexcept {
-    return used_end_.load(std::memory_order_relaxed);  // relaxed: a hint
+  /// Behind the last extent of which anything was ever committed. A wild write may hide some, until others are.
+  [[nodiscard]] std::size_t committed_end() const noexcept {
+    return std::min(committed_end_->load(std::memory_order_relaxed), count_);  // relaxed: a hint
+  }
+  void will_be_committed(std::size_t index) noexcept {
+    std::size_t end = committed_end_->load(std::memory_order_relaxed);  // relaxed: a hint, as in the next line
+    while (end <= index && !committed_end_->compare_exchange_weak(end, index + 1, std::memory_order_relaxed)) {
+    }
   }
   /// Bytes from the start of an extent that may be used.
   [[nodiscard]] std::size_t room_of(std::size_t index, Pages pages) const noexcept {
@@ -136,9 +141,9 @@ class Outbox {
   std::size_t extent_size_;
   std::size_t count_;
   Extent* extents_;
+  std::atomic<std::size_t>* committed_end_;  // in the table; raised by workers
   std::atomic<std::uint32_t> round_{1};
   std::vector<std::atomic<std::uint32_t>> used_in_;  // the round in which a block of the extent was given back last
-  std::atomic<std::size_t> used_end_{0};             // behind the last extent of which one was
 };
 
 /// What is just being cleared is waited for: else a claim could fail though nobody uses what it needs. The supervisor,
@@ -194,6 +199,7 @@ inline bool Outbox::commit(std::size_t index, std::size_t bytes) noexcept {
     const std::size_t now = committed.load(std::memory_order_relaxed);  // relaxed: the owner alone raises it
     if (now < needed) {
       const std::size_t wanted = std::min(extent_size_, (needed + commit_step - 1) / commit_step * commit_step);
+      will_be_committed(index);
       if (!mapping_->commit(address(index) + now, wanted - now)) return false;
       committed.store(wanted, std::memory_order_relaxed);  // relaxed: as above; the next owner comes after a claim
     }
@@ -232,7 +238,7 @@ inline void Outbox::orphan(Life life) noexcept {
 
 inline std::size_t Outbox::give_back_unused(std::size_t most) noexcept {
   std::size_t given = 0;
-  for (std::size_t index = first_above_kept(); index < used_end() && given < most; ++index) {
+  for (std::size_t index = first_above_kept(); index < committed_end() && given < most; ++index) {
     Extent& extent = extents_[index];
     if (room_of(index, Pages::committed) == 0 || !was_long_unused(index)) continue;
     if (!extent.claim(Extent::being_cleared)) continue;
@@ -249,14 +255,14 @@ inline std::size_t Outbox::give_back_unused(std::size_t most) noexcept {
 
 inline std::size_t Outbox::was_above_kept() const noexcept {
   std::size_t bytes = 0;
-  for (std::size_t index = first_above_kept(); index < used_end(); ++index) {
+  for (std::size_t index = first_above_kept(); index < committed_end(); ++index) {
     bytes += std::min(extent_size_, room_of(index, Pages::committed));
   }
   return bytes;
 }
 
 inline bool Outbox::is_kept_by_sleepers() const noexcept {
-  for (std::size_t index = first_above_kept(); index < used_end(); ++index) {
+  for (std::size_t index = first_above_kept(); index < committed_end(); ++index) {
     const Extent& extent = extents_[index];
     if (!extent.was_claimable() && extent.was_empty() && was_long_unused(index)) return true;
   }

@@ -77,25 +77,27 @@ struct Writer {
   OutboxWriter writer;
 };
 
-bool grants_memory = true;
+constexpr std::size_t for_ever = SIZE_MAX;
+std::size_t grants = for_ever;  // of memory that the system will make
 
-/// For a scope the system has no more memory.
+/// For a scope the system has no more memory, or is asked for some so often before it has none.
 class NoMoreMemory {
  public:
-  NoMoreMemory() { grants_memory = false; }
+  explicit NoMoreMemory(std::size_t before = 0) { grants = before; }
   NoMoreMemory(const NoMoreMemory&) = delete;
   NoMoreMemory& operator=(const NoMoreMemory&) = delete;
-  ~NoMoreMemory() { grants_memory = true; }
+  ~NoMoreMemory() { grants = for_ever; }
 };
 
 }  // namespace
 
 /// The C library's, but while a test has it refuse.
 extern "C" int fallocate(int fd, int mode, ::off_t offset, ::off_t length) {
-  if (!grants_memory) {
+  if (grants == 0) {
     errno = ENOSPC;
     return -1;
   }
+  if (grants != for_ever) --grants;
   static const auto real = reinterpret_cast<int (*)(int, int, ::off_t, ::off_t)>(::dlsym(RTLD_NEXT, "fallocate"));
   return real(fd, mode, offset, length);
 }
@@ -468,6 +470,39 @@ TEST_CASE("a worker lets go of the extents that have emptied, as it works on and
     CHECK_FALSE(memory.outbox.is_kept_by_sleepers());
     CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 8 * extent_size);
   }
+}
+
+TEST_CASE("what was committed for a result that never came is cleared as well") {
+  Memory memory(kept_extents + 8);
+  const std::size_t size = (kept_extents + 8) * extent_size;
+  Writer writer(memory.outbox, 7);
+  SECTION("because its worker died before it had a block") {
+    REQUIRE(memory.outbox.claim(7, size) == std::size_t{0});
+    REQUIRE(memory.outbox.commit(0, size));
+    writer.die();
+  }
+  SECTION("because the system had no more") {
+    const NoMoreMemory scope(kept_extents + 7);
+    CHECK(writer.writer.allocate(size) == nullptr);
+  }
+  CHECK(memory.free_extents() == kept_extents + 8);
+  const std::size_t above = memory.outbox.was_above_kept();
+  CHECK(above >= 7 * extent_size);
+  memory.outbox.begin_round();
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == above);
+  CHECK(support::resident_bytes(memory.mapping) == Outbox::table_size + kept_extents * extent_size);
+}
+
+TEST_CASE("a ruined count of the extents that have memory harms none behind the table") {
+  Memory memory(kept_extents + 1);
+  constexpr std::size_t at = Outbox::table_size - sizeof(Extent);
+  std::memset(memory.mapping.begin() + at, 0xFF, sizeof(Extent));
+  memory.outbox.begin_round();
+  memory.outbox.begin_round();
+  CHECK(memory.outbox.was_above_kept() == 0);
+  CHECK_FALSE(memory.outbox.is_kept_by_sleepers());
+  CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 0);
 }
 
 TEST_CASE("a worker that sleeps keeps an extent that would not be given back") {
