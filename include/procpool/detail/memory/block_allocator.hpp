@@ -40,7 +40,7 @@ class BlockAllocator {
     const std::lock_guard lock(mutex_);
     granted_.begin_round();
   }
-  /// Gives back to the system what has long been unused, up to `most` bytes. How many.
+  /// Gives back to the system what has long been unused, up to `most` bytes or a granule more. How many.
   std::size_t give_back_unused(std::size_t most) noexcept;
   /// Bytes that would be given back if they were long unused, at some moment during the call.
   [[nodiscard]] std::size_t was_above_kept() const {
@@ -139,11 +139,13 @@ inline bool BlockAllocator::refill(std::size_t size_class) {
 
 inline std::byte* BlockAllocator::allocate_run(std::size_t bytes) {
   make_room(free_runs_, runs_out_ + 1);
-  const auto fitting =
-      std::find_if(free_runs_.begin(), free_runs_.end(), [bytes](const Run& run) { return run.bytes >= bytes; });
+  // Where the system refuses what it was given back, another run may have all that it needs.
+  const auto fitting = std::find_if(free_runs_.begin(), free_runs_.end(), [&](const Run& run) {
+    return run.bytes >= bytes && granted_.grant(run.offset, bytes);
+  });
   const std::size_t offset = fitting != free_runs_.end() ? fitting->offset : untouched_;
-  if (bytes > region_.size() - offset || !granted_.grant(offset, bytes)) return nullptr;
   if (fitting == free_runs_.end()) {
+    if (bytes > region_.size() - offset || !granted_.grant(offset, bytes)) return nullptr;
     untouched_ += bytes;
   } else {
     *fitting = {offset + bytes, fitting->bytes - bytes};
@@ -156,7 +158,9 @@ inline std::byte* BlockAllocator::allocate_run(std::size_t bytes) {
 inline std::size_t BlockAllocator::give_back_unused(std::size_t most) noexcept {
   const std::lock_guard lock(mutex_);
   std::size_t given = granted_.give_back(untouched_, region_.size() - untouched_, most);
-  for (const Run& run : free_runs_) given += granted_.give_back(run.offset, run.bytes, most - given);
+  for (const Run& run : free_runs_) {
+    if (given < most) given += granted_.give_back(run.offset, run.bytes, most - given);
+  }
   return given;
 }
 

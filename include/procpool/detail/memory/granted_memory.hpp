@@ -72,7 +72,10 @@ inline bool GrantedMemory::grant(std::size_t offset, std::size_t bytes) {
   for (std::size_t i = offset / granule; i < end;) {
     std::size_t behind = i;
     while (behind < end && used_in_[behind] == never) ++behind;
-    if (behind > i && !mapping_->commit(begin_ + i * granule, length_of(i, behind))) return false;
+    if (behind > i && !mapping_->commit(begin_ + i * granule, length_of(i, behind))) {
+      static_cast<void>(mapping_->give_back(begin_ + i * granule, length_of(i, behind)));  // It may have got a part.
+      return false;
+    }
     above_kept_ += behind - std::max(i, std::min(behind, always_kept / granule));
     if (behind == i) ++behind;
     for (; i < behind; ++i) used_in_[i] = round_;

@@ -245,6 +245,25 @@ TEST_CASE("no more goes back to the system at once than was asked for, and nothi
   }
 }
 
+TEST_CASE("no more goes back at once than was asked for and a granule, though the region ends within one") {
+  constexpr std::size_t granule = 256 * kibi;
+  const SharedMapping mapping(always_kept + 8 * mebi + 64 * kibi);
+  BlockAllocator allocator(mapping, mapping.begin(), mapping.size());
+  REQUIRE(allocator.allocate(always_kept) != nullptr);
+  std::vector<std::pair<std::byte*, std::size_t>> blocks;
+  for (const std::size_t bytes : {2 * mebi, 64 * kibi, 2 * mebi, 64 * kibi, 4 * mebi - 64 * kibi}) {
+    blocks.emplace_back(allocator.allocate(bytes), bytes);
+    REQUIRE(blocks.back().first != nullptr);
+  }
+  REQUIRE(allocator.allocate(1) == nullptr);
+  for (const std::size_t i : {0U, 2U, 4U}) allocator.release(blocks[i].first, blocks[i].second);
+  allocator.begin_round();
+  allocator.begin_round();
+  constexpr std::size_t most = 15 * granule + granule / 2;  // The end is given back first, and a part of it is left.
+  CHECK(allocator.give_back_unused(most) <= most + granule);
+  CHECK(allocator.give_back_unused(SIZE_MAX) > 0);
+}
+
 TEST_CASE("what is used again and again stays granted, and so do the first bytes, however long they are unused") {
   LargeMemory memory;
   for (int round = 0; round < 5; ++round) {

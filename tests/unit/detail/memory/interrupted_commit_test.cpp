@@ -13,11 +13,15 @@
 #include <limits>
 #include <memory>
 
+#include <procpool/detail/memory/block_allocator.hpp>
 #include <procpool/detail/memory/shared_mapping.hpp>
 
 #include "../../../support/catch.hpp"
 #include "../../../support/in_child.hpp"
+#include "../../../support/resident.hpp"
 
+using procpool::detail::always_kept;
+using procpool::detail::BlockAllocator;
 using procpool::detail::SharedMapping;
 
 namespace {
@@ -25,14 +29,20 @@ namespace {
 constexpr std::size_t mebi = std::size_t{1} << 20;
 
 ::off_t most_between_two_signals = std::numeric_limits<::off_t>::max();  // bytes
+int grants = std::numeric_limits<int>::max();                            // before the system has no more memory
 
 }  // namespace
 
 /// The C library's, on a kernel that undoes a call which a signal interrupts, while signals come in time for all that
-/// are large.
+/// are large; or of a system that has no more memory.
 extern "C" int fallocate(int fd, int mode, ::off_t offset, ::off_t length) {
   if (length > most_between_two_signals) {
     errno = EINTR;
+    return -1;
+  }
+  if (grants-- <= 0) {
+    grants = 0;
+    errno = ENOSPC;
     return -1;
   }
   static const auto real = reinterpret_cast<int (*)(int, int, ::off_t, ::off_t)>(::dlsym(RTLD_NEXT, "fallocate"));
@@ -66,4 +76,40 @@ TEST_CASE("memory is committed after its descriptor was closed, and no other fil
     struct stat status {};
     return ::fstat(::fileno(file.get()), &status) == 0 && status.st_size == 0 && status.st_blocks == 0;
   }));
+}
+
+TEST_CASE("what the system gave of a block before it had no more goes back to it") {
+  const SharedMapping mapping(256 * mebi);
+  BlockAllocator allocator(mapping, mapping.begin(), mapping.size());
+  grants = 1;
+  CHECK(allocator.allocate(150 * mebi) == nullptr);
+  CHECK(grants == 0);
+  grants = std::numeric_limits<int>::max();
+  CHECK(support::resident_bytes(mapping) == 0);
+  CHECK(allocator.was_above_kept() == 0);
+  CHECK(allocator.allocate(150 * mebi) == mapping.begin());
+  CHECK(support::resident_bytes(mapping) == 150 * mebi);
+}
+
+TEST_CASE("a block goes where memory was granted before, if the system refuses what it was given back") {
+  constexpr std::size_t large = 2 * mebi;
+  const SharedMapping mapping(always_kept + 8 * mebi);
+  BlockAllocator allocator(mapping, mapping.begin(), mapping.size());
+  REQUIRE(allocator.allocate(always_kept) != nullptr);
+  std::byte* const given_back = allocator.allocate(large);
+  REQUIRE(allocator.allocate(mebi) != nullptr);
+  std::byte* const granted = allocator.allocate(large);
+  REQUIRE(allocator.allocate(mebi) != nullptr);
+  allocator.release(given_back, large);
+  allocator.begin_round();
+  allocator.begin_round();
+  REQUIRE(allocator.give_back_unused(SIZE_MAX) >= large);
+  allocator.release(granted, large);
+  grants = 0;
+  std::byte* const block = allocator.allocate(large);
+  std::byte* const another = allocator.allocate(large);
+  grants = std::numeric_limits<int>::max();
+  CHECK(block == granted);
+  CHECK(another == nullptr);
+  CHECK(allocator.allocate(large) == given_back);
 }
