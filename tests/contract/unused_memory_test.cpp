@@ -98,5 +98,10 @@ TEST_CASE("a pool gives back what it has not used by itself, and then sleeps") {
     CHECK(eventually([&] { return pool.sender().core->supervisor().was_asleep(); }));
     CHECK(future.get().size() == large_size);
   }
+  SECTION("when an array was made and let go while it slept, and no task came") {
+    CHECK(eventually([&] { return pool.sender().core->supervisor().was_asleep(); }));
+    static_cast<void>(pool.make_array<char>(2 * large_size));
+    CHECK(resident(pool) > all_kept);
+  }
   CHECK(eventually(is_done, std::chrono::seconds(30)));
 }

@@ -50,6 +50,7 @@ struct DeleteArrayAtHome {
   }
   // Asked when it is there: what a broken pool gives back, some worker may still write to.
   core.require_taking();
+  core.supervisor().notice_work();  // No task follows, perhaps: what it sleeps over would never go back to the system.
   auto memory = std::make_unique<ArrayMemory>();
   exchange.retain();
   memory->exchange.reset(&exchange);
