@@ -21,7 +21,9 @@ using Life = std::uint32_t;
 struct alignas(64) Extent {
   static constexpr Life orphaned = 0x80000000;  // with the life: its worker is dead, its results are not all taken
 
-  static constexpr Life being_cleared = 0x7FFFFFFF;  // in place of a life: the supervisor gives its pages back
+  // In place of a life.
+  static constexpr Life being_cleared = 0x7FFFFFFF;  // the supervisor gives its pages back
+  static constexpr Life given_up = 0x7FFFFFFE;       // a wild write has made it look so: nobody waits for it any more
 
   std::atomic<Life> owner{0};               // claimed by workers; freed by its worker, the parent or the supervisor
   std::atomic<std::uint32_t> run{0};        // 0: shared by small blocks; n: first of n that one large block takes
@@ -82,9 +84,22 @@ struct alignas(64) Extent {
     return seen == 0 || seen == being_cleared || (seen & orphaned) != 0;
   }
 
+  /// True if it is of a life that has not been orphaned: a hint.
+  [[nodiscard]] bool was_owned() const noexcept {
+    const Life seen = owner.load(std::memory_order_relaxed);  // relaxed: a hint
+    return seen != 0 && seen < given_up;
+  }
+
   /// True if it will be free in a moment.
   [[nodiscard]] bool was_being_cleared() const noexcept {
     return owner.load(std::memory_order_relaxed) == being_cleared;  // relaxed: claim() looks again
+  }
+
+  /// It was so for much longer than it takes. If the supervisor was only stopped, it still makes it free.
+  void give_up() noexcept {
+    Life seen = being_cleared;
+    // relaxed: whoever sees it touches nothing
+    owner.compare_exchange_strong(seen, given_up, std::memory_order_relaxed);
   }
 
   /// For the owner; for others a hint.

@@ -147,13 +147,14 @@ class Outbox {
 };
 
 /// What is just being cleared is waited for: else a claim could fail though nobody uses what it needs. The supervisor,
-/// who clears it, waits for nobody; the bound is for what a wild write has made look so.
+/// who clears it, waits for nobody; the bound is for what a wild write has made look so, and then costs its time once.
 inline bool Outbox::claim_with_room(std::size_t index, Life life, std::size_t bytes, Pages pages) noexcept {
   constexpr int most_looks = 10'000;
   if (room_of(index, pages) < bytes) return false;
   Extent& extent = extents_[index];
   for (int looks = 0; !extent.claim(life); ++looks) {
-    if (!extent.was_being_cleared() || looks == most_looks) return false;
+    if (looks >= most_looks) extent.give_up();
+    if (!extent.was_being_cleared()) return false;
     ::usleep(100);
   }
   if (room_of(index, pages) >= bytes) return true;
@@ -264,7 +265,7 @@ inline std::size_t Outbox::was_above_kept() const noexcept {
 inline bool Outbox::is_kept_by_sleepers() const noexcept {
   for (std::size_t index = first_above_kept(); index < committed_end(); ++index) {
     const Extent& extent = extents_[index];
-    if (!extent.was_claimable() && extent.was_empty() && was_long_unused(index)) return true;
+    if (extent.was_owned() && extent.was_empty() && was_long_unused(index)) return true;
   }
   return false;
 }

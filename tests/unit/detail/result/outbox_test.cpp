@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <optional>
 #include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <procpool/detail/result/outbox.hpp>
@@ -89,6 +91,8 @@ class NoMoreMemory {
   ~NoMoreMemory() { grants = for_ever; }
 };
 
+std::optional<int> naps;  // of usleep(3), while they are counted and take no time
+
 }  // namespace
 
 /// The C library's, but while a test has it refuse.
@@ -100,6 +104,16 @@ extern "C" int fallocate(int fd, int mode, ::off_t offset, ::off_t length) {
   if (grants != for_ever) --grants;
   static const auto real = reinterpret_cast<int (*)(int, int, ::off_t, ::off_t)>(::dlsym(RTLD_NEXT, "fallocate"));
   return real(fd, mode, offset, length);
+}
+
+/// The C library's, but while a test counts its calls.
+extern "C" int usleep(::useconds_t microseconds) {  // sleeps: as long as the library asks it to
+  if (naps) {
+    ++*naps;
+    return 0;
+  }
+  static const auto real = reinterpret_cast<int (*)(::useconds_t)>(::dlsym(RTLD_NEXT, "usleep"));
+  return real(microseconds);
 }
 
 TEST_CASE("a filling word says which block it names") {
@@ -470,6 +484,23 @@ TEST_CASE("a worker lets go of the extents that have emptied, as it works on and
     CHECK_FALSE(memory.outbox.is_kept_by_sleepers());
     CHECK(memory.outbox.give_back_unused(SIZE_MAX) == 8 * extent_size);
   }
+}
+
+TEST_CASE("an extent that only looks as if it were being cleared is waited for once") {
+  Memory memory(3);
+  Extent& ruined = memory.outbox.extent(0);
+  ruined.owner = Extent::being_cleared;
+  Writer writer(memory.outbox, 7);
+  naps = 0;
+  std::byte* const first = writer.writer.allocate(extent_size);
+  CHECK(std::exchange(naps, 0) > 0);
+  std::byte* const second = writer.writer.allocate(extent_size);
+  CHECK(std::exchange(naps, std::nullopt) == 0);
+  CHECK(first == memory.outbox.address(1));
+  CHECK(second == memory.outbox.address(2));
+  CHECK_FALSE(ruined.was_owned());
+  ruined.free();  // as a supervisor does who was stopped while he cleared it
+  CHECK(writer.writer.allocate(extent_size) == memory.outbox.address(0));
 }
 
 TEST_CASE("what was committed for a result that never came is cleared as well") {
