@@ -31,7 +31,8 @@ namespace procpool {
 ///
 /// The system gives the pool memory as it is used, up to `shared_memory`. What arguments, results and arrays leave is
 /// used again, first what lies in front; of each of the three, what lies behind the first 16 MiB and was not used for 3
-/// to 6 s goes back to the system.
+/// to 6 s begins to go back to the system, 300 MB a second at most; while the pool holds more than that, it looks every
+/// 3 s. When the pool has ended, its memory goes with the last of its futures, arrays and borrowed results.
 struct PoolOptions {
   int workers = 0;                            ///< processes; 0: one per usable CPU, see usable_cpus()
   int min_workers = 0;                        ///< more than these leave after 3 s without work; 0: none leaves
