@@ -126,7 +126,7 @@ class Counted {
       }});
       machine_.forget_counts();
       const Time time = serve([&] {
-        while (ended.size() > 0) take(handles[*ended.next(pool_.exchange().spin, std::nullopt)]);
+        while (ended.size() > 0) take(handles[*ended.next(pool_.exchange().spin.of_caller(), std::nullopt)]);
         pool_.stop();
       });
       if (is_warm) print("as they end", time);
