@@ -99,6 +99,10 @@ bool exchange_if(volatile T* address, T* expected, T value) {
   void __tsan_unaligned_write##SIZE(const void* a) { plain(a, SIZE, Access::write); } \
   void __tsan_volatile_write##SIZE(const void* a) { plain(a, SIZE, Access::write); }
 
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wreturn-type-c-linkage"  // The linker knows C++ functions by such names.
+#endif
+
 extern "C" {
 
 ATOMICS_OF(8, std::uint8_t)

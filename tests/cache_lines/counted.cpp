@@ -6,6 +6,7 @@
 ///
 /// It is the library's own code that runs there, as the compiler has instrumented it.
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -236,7 +237,7 @@ int main() {
     std::fputs("the machine does not see false sharing, or sees some where there is none\n", stderr);
     return EXIT_FAILURE;
   }
-  for (const std::size_t workers : {1, 2, 4, 8, 16, 32, 64}) {
+  for (const std::size_t workers : std::array<std::size_t, 7>{1, 2, 4, 8, 16, 32, 64}) {
     Counted counted(workers);
     counted.count_phases();
     counted.count_together(0);

@@ -45,6 +45,10 @@ long futex(Run& run, long address, long operation, long number, long timeout) {
 }  // namespace
 
 // The linker leads calls of each of these here (--wrap), and those of __real_… to the C library.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wreturn-type-c-linkage"  // The linker knows C++ functions by such names.
+#endif
+
 extern "C" {
 
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
