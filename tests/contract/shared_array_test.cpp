@@ -441,7 +441,7 @@ TEST_CASE("make_array refuses what cannot be, and names the reason") {
   // Nobody waits for it, and it does not end: its array does not make room for what is too large.
   pool.submit([gate = gate.get()](const SharedArray<char>&) { gate->pass(); }, pool.make_array<char>(1000));
   CHECK_THROWS_AS(pool.make_array<int>(-1), UsageError);
-  for (const std::size_t bytes_from_most : {0, 1, 70'000}) {
+  for (const std::size_t bytes_from_most : std::vector<std::size_t>{0, 1, 70'000}) {
     const std::size_t bytes = SIZE_MAX - bytes_from_most;
     CHECK_THROWS_WITH(pool.make_array<char>(bytes),
                       Catch::Matchers::ContainsSubstring("needs " + std::to_string(bytes) + " bytes"));
