@@ -20,7 +20,10 @@ namespace {
 /// What was written to where standard output of this process leads.
 class Written {
  public:
-  explicit Written(int stream) : file_(::memfd_create("written", MFD_CLOEXEC)) { ::dup2(file_, stream); }
+  explicit Written(int stream) : file_(::memfd_create("written", MFD_CLOEXEC)) {
+    procpool::detail::purge_standard_streams();  // The parent writes out what it has left there.
+    ::dup2(file_, stream);
+  }
   [[nodiscard]] std::string text() const {
     std::array<char, 100> read{};
     return {read.data(), static_cast<std::size_t>(::pread(file_, read.data(), read.size(), 0))};
